@@ -1,0 +1,40 @@
+"""Adlayer: machine-learned interatomic potentials for surfaces, interfaces and nanoparticles."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+try:
+    __version__ = version("adlayer")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"
+
+_HOME = {
+    "Structures": "structures",
+    "Graph": "graph",
+    "Potential": "potential",
+    "PerAtom": "potential",
+    "Prediction": "potential",
+    "Design": "potential",
+    "Sum": "potential",
+    "ReferenceEnergies": "potential",
+    "Evaluator": "potential",
+    "evaluate": "potential",
+    "Descriptor": "descriptor",
+    "build": "config",
+    "catalogue": "config",
+}
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name from its room at first use: what is not used is not loaded."""
+    if name in _HOME:
+        return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,233 @@
+"""``{ClassName: {arguments}}`` to objects and back: how recipes name things, and how potentials are saved.
+
+The constructor signature is the schema and its docstring the help. A class is found by walking the package, one outside
+the package by its dotted path; nothing is registered by hand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import importlib
+import inspect
+import pkgutil
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Part:
+    """Something a recipe can name. Remembers the arguments it was made with, so that it can be written down again."""
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _remembering(cls.__init__)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The constructor arguments that were given; all fields, for a dataclass."""
+        if dataclasses.is_dataclass(self):
+            return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        return dict(self.__dict__.get("_arguments", {}))
+
+
+def _remembering(init):
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def remembering(self, *args, **kwargs):
+        if "_arguments" not in self.__dict__:
+            arguments = dict(signature.bind(self, *args, **kwargs).arguments)
+            for name, parameter in signature.parameters.items():
+                if parameter.kind is parameter.VAR_KEYWORD:
+                    arguments.update(arguments.pop(name, {}))
+            arguments.pop(next(iter(signature.parameters)))
+            self.__dict__["_arguments"] = arguments
+        init(self, *args, **kwargs)
+
+    return remembering
+
+
+_ROOMS = (
+    "potentials",
+    "descriptors",
+    "electrostatics",
+    "data",
+    "fitting",
+    "uncertainty",
+    "reference",
+    "active",
+    "surfaces",
+    "simulation",
+    "analysis",
+)
+
+
+def catalogue(kind: type | str | None = None) -> dict[str, type]:
+    """All parts of the package by name: of one base class, of one room (``"potentials"``), or all of them."""
+    from . import potential
+
+    found: dict[str, type] = {}
+    rooms = [kind] if isinstance(kind, str) else _ROOMS
+    if isinstance(kind, str) and kind not in _ROOMS:
+        raise ValueError(f"no room {kind!r}; there are {', '.join(_ROOMS)}")
+    modules = [] if isinstance(kind, str) else [potential]
+    for room in rooms:
+        package = importlib.import_module(f"{__package__}.{room}")
+        modules.append(package)
+        for info in pkgutil.iter_modules(getattr(package, "__path__", [])):
+            modules.append(importlib.import_module(f"{package.__name__}.{info.name}"))
+    for module in modules:
+        for name, cls in vars(module).items():
+            if not (inspect.isclass(cls) and cls.__module__ == module.__name__ and issubclass(cls, Part)):
+                continue
+            if inspect.isabstract(cls) or name.startswith("_") or cls is Part:
+                continue
+            if isinstance(kind, type) and not issubclass(cls, kind):
+                continue
+            found[name] = cls
+    return dict(sorted(found.items()))
+
+
+def find_class(name: str, kind: type | str | None = None) -> type:
+    """Find a part by its class name, or any class by its dotted path."""
+    if "." in name:
+        module, _, attribute = name.rpartition(".")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            raise ValueError(f"cannot import {module!r} for {name!r}: {error}") from None
+        except AttributeError:
+            near = nearest(attribute, dir(importlib.import_module(module)))
+            raise ValueError(f"module {module!r} has no {attribute!r}{near}") from None
+    known = catalogue(kind)
+    if name in known:
+        return known[name]
+    what = kind if isinstance(kind, str) else kind.__name__ if kind else "part"
+    raise ValueError(f"there is no {what} named {name!r}{nearest(name, known)}; known: {', '.join(known)}")
+
+
+def build(spec: Any, kind: type[T] | str | None = None) -> T:
+    """Make the object that ``{ClassName: {arguments}}`` describes (or ``"ClassName"``, or an object already made).
+
+    Arguments that are themselves of that form are built first. Unknown and missing arguments are errors that name the
+    nearest match.
+    """
+    if isinstance(spec, str):
+        spec = {spec: {}}
+    if not isinstance(spec, Mapping):
+        return spec
+    if len(spec) != 1:
+        raise ValueError(f"expected one class name with its arguments, got {len(spec)} names: {', '.join(spec)}")
+    name, arguments = next(iter(spec.items()))
+    cls = find_class(name, kind)
+    if arguments is None or arguments is True:
+        arguments = {}
+    if not isinstance(arguments, Mapping):
+        raise ValueError(f"{name} takes a table of arguments, got {arguments!r}")
+    arguments = {key: _build_value(value) for key, value in arguments.items()}
+    check_arguments(cls, arguments)
+    try:
+        return cls(**arguments)
+    except (TypeError, ValueError) as error:
+        message = str(error)
+        raise ValueError(message if message.startswith(name.split(".")[-1]) else f"{name}: {message}") from error
+
+
+def _build_value(value: Any) -> Any:
+    if isinstance(value, Mapping) and len(value) == 1 and _names_a_class(next(iter(value))):
+        return build(value)
+    if isinstance(value, Mapping):
+        return {k: _build_value(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_build_value(v) for v in value]
+    return value
+
+
+def _names_a_class(key: Any) -> bool:
+    return isinstance(key, str) and (key in catalogue() or ("." in key and key.rpartition(".")[2][:1].isupper()))
+
+
+def check_arguments(function: Any, arguments: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` for arguments the signature does not take, those it misses, and those of a wrong simple type."""
+    name = getattr(function, "__name__", str(function))
+    parameters = inspect.signature(function).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    names = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    for key in arguments:
+        if key not in names and not open_ended:
+            raise ValueError(
+                f"{name} has no argument {key!r}{nearest(key, names)}; it takes {', '.join(names) or 'none'}"
+            )
+    for key in names:
+        if parameters[key].default is inspect.Parameter.empty and key not in arguments:
+            raise ValueError(f"{name} needs the argument {key!r}")
+    target = function.__init__ if inspect.isclass(function) else function
+    try:
+        hints = typing.get_type_hints(target)
+    except Exception:  # annotations that cannot be resolved are no reason to refuse
+        return
+    for key, value in arguments.items():
+        if key in hints and not _fits(value, hints[key]):
+            raise ValueError(f"{name}: {key} must be {_spell(hints[key])}, got {value!r}")
+
+
+_SIMPLE = (bool, int, float, str)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value fits a simple annotation; anything not simple passes."""
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    if hint is type(None):
+        return value is None
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(_fits(value, h) for h in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    return True
+
+
+def _spell(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join(_spell(h) for h in typing.get_args(hint))
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    spelled = {float: "a number", int: "an integer", str: "text", bool: "true or false", type(None): "nothing"}
+    return spelled.get(hint, getattr(hint, "__name__", str(hint)))
+
+
+def describe(thing: Any) -> Any:
+    """Write an object down as ``{ClassName: {arguments}}``, the inverse of ``build``."""
+    if isinstance(thing, Part):
+        cls = type(thing)
+        inside = cls.__module__.split(".")[0] == __package__.split(".")[0]
+        name = cls.__name__ if inside else f"{cls.__module__}.{cls.__qualname__}"
+        return {name: {key: describe(value) for key, value in thing.arguments.items()}}
+    if isinstance(thing, Mapping):
+        return {str(key): describe(value) for key, value in thing.items()}
+    if isinstance(thing, list | tuple):
+        return [describe(value) for value in thing]
+    if hasattr(thing, "tolist"):
+        return thing.tolist()
+    return thing
+
+
+def nearest(word: str, known) -> str:
+    """``"; did you mean 'x'?"`` for the nearest of the known words, or nothing."""
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    if not match:
+        folded = {k.lower(): k for k in known}
+        match = [folded[m] for m in difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.6)]
+    return f"; did you mean {match[0]!r}?" if match else ""

@@ -1,0 +1,1 @@
+"""Local environments as numbers: a graph in, features per atom out."""

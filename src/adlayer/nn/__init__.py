@@ -1,0 +1,1 @@
+"""Shared mathematics: what the literature names, once. Plain functions first."""

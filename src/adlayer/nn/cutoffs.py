@@ -1,0 +1,24 @@
+"""Functions that take an interaction smoothly to zero at the cutoff radius."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, cos, pi, where, zeros_like
+
+
+def cosine_cutoff(r: Float[Tensor, "*shape"], cutoff: float) -> Float[Tensor, "*shape"]:
+    """``f(r) = (cos(pi r / r_c) + 1) / 2`` inside, 0 outside; value and slope vanish at ``r_c``, curvature does not.
+
+    Behler and Parrinello, Phys. Rev. Lett. 98, 146401 (2007), Eq. 4.
+    """
+    return where(r < cutoff, 0.5 * (cos(pi * r / cutoff) + 1), zeros_like(r))
+
+
+def polynomial_cutoff(r: Float[Tensor, "*shape"], cutoff: float, p: int = 6) -> Float[Tensor, "*shape"]:
+    """``1 - (p+1)(p+2)/2 x^p + p(p+2) x^(p+1) - p(p+1)/2 x^(p+2)``, ``x = r / r_c``; slope and curvature vanish at ``r_c``.
+
+    Gasteiger, Groß and Günnemann, ICLR (2020), Eq. 8 (their ``p`` is this ``p``).
+    """
+    x = r / cutoff
+    f = 1 - (p + 1) * (p + 2) / 2 * x**p + p * (p + 2) * x ** (p + 1) - p * (p + 1) / 2 * x ** (p + 2)
+    return where(x < 1, f, zeros_like(r))
