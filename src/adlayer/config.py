@@ -154,7 +154,7 @@ def _names_a_class(key: Any) -> bool:
 
 
 def check_arguments(function: Any, arguments: Mapping[str, Any]) -> None:
-    """Raise ``ValueError`` for arguments the signature does not take, those it misses, and those of a wrong simple type."""
+    """Raise ``ValueError`` for arguments a signature does not take, misses, or wants of another simple type."""
     name = getattr(function, "__name__", str(function))
     parameters = inspect.signature(function).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -13,7 +13,7 @@ from .graph import Graph
 
 
 class Descriptor(Part, nn.Module, ABC):
-    """The interface of all descriptors: it sets ``cutoff`` (Å), ``elements`` and ``n_features`` and implements ``forward``.
+    """The interface of all descriptors: ``cutoff`` (Å), ``elements`` and ``n_features``, and ``forward``.
 
     Edges longer than ``cutoff`` may be present and must count for nothing. Features are differentiable in
     ``graph.vectors`` to any order.

@@ -18,9 +18,9 @@ from .structures import Structures
 class Graph:
     """All pairs within a cutoff; each pair appears twice, as i -> j and as j -> i.
 
-    Edges are sorted by ``i``: those of atom ``a`` are ``first[a]:first[a + 1]``, and ``reverse[e]`` is the edge that goes
-    back. An atom may be its own neighbor through an image. ``vectors`` is ``r_j - r_i`` (Å), the only way in which a local
-    potential sees the positions.
+    Edges are sorted by ``i``: those of atom ``a`` are ``first[a]:first[a + 1]``, and ``reverse[e]`` is the edge that
+    goes back. An atom may be its own neighbor through an image. ``vectors`` is ``r_j - r_i`` (Å), the only way in which
+    a local potential sees the positions.
     """
 
     structures: Structures

@@ -1,8 +1,8 @@
 """Who is within a cutoff of whom, for any cell and any combination of periodic axes.
 
-Pairs are found by ``vesin``; what is added here is a canonical order (by ``i``, then ``j``, then shift), so that the list
-is a function of the positions alone and a resumed run repeats the digits of an uninterrupted one; the position of every
-pair's reverse; and a skin, so that the search is repeated only when an atom has moved.
+Pairs are found by ``vesin``; what is added here is a canonical order (by ``i``, then ``j``, then shift), so that the
+list is a function of the positions alone and a resumed run repeats the digits of an uninterrupted one; the position of
+every pair's reverse; and a skin, so that the search is repeated only when an atom has moved.
 """
 
 from __future__ import annotations

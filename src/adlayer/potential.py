@@ -1,4 +1,4 @@
-"""A potential is a function from a graph to one energy per atom. Everything else is written once, here, against that."""
+"""A potential is a function from a graph to one energy per atom. Everything else is written once, against that."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Design(NamedTuple):
 class Potential(Part, nn.Module, ABC):
     """The one interface of all families: a graph in, one energy per atom out.
 
-    A family sets ``cutoff`` (Å) and, where it knows only some, ``elements``, and implements ``forward``. It never computes
-    forces, loops over structures, or finds neighbors. Edges longer than ``cutoff`` may be present and must count for
-    nothing.
+    A family sets ``cutoff`` (Å) and, where it knows only some, ``elements``, and implements ``forward``. It never
+    computes forces, loops over structures, or finds neighbors. Edges longer than ``cutoff`` may be present and must
+    count for nothing.
 
     A potential that is linear in its parameters also gives ``coefficients`` and ``design`` and is then fitted by least
     squares.
@@ -54,6 +54,9 @@ class Potential(Part, nn.Module, ABC):
     @abstractmethod
     def forward(self, graph: Graph) -> PerAtom:
         """One energy per atom."""
+
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        """Set what is learned from the structures before a fit, such as the scale of features; by default nothing."""
 
     @property
     def linear(self) -> bool:
@@ -124,6 +127,11 @@ class Sum(Potential):
             return sum(terms[1:], terms[0]) if terms else None
 
         return PerAtom(*(add([s[k] for s in said]) for k in range(len(PerAtom._fields))))
+
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        graphs = list(graphs)
+        for p in self.parts:
+            p.prepare([g.within(p.cutoff) for g in graphs])
 
     @property
     def linear(self) -> bool:
@@ -370,9 +378,8 @@ def check_elements(potential: Potential, structures: Structures) -> None:
         return
     present = {chemical_symbols[z] for z in structures.numbers.unique().tolist()}
     if unknown := sorted(present - set(potential.elements)):
-        raise ValueError(
-            f"{type(potential).__name__} knows {', '.join(potential.elements)}; the structures also hold {', '.join(unknown)}"
-        )
+        known = ", ".join(potential.elements)
+        raise ValueError(f"{type(potential).__name__} knows {known}; the structures also hold {', '.join(unknown)}")
 
 
 class Evaluator:

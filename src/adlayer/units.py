@@ -1,6 +1,7 @@
 """One table of constants. Inside: eV, angstrom, elementary charge, amu, fs at the interfaces; conversion at the door.
 
-Values: CODATA 2022. A quantity in a foreign unit times the constant is the quantity in ours: ``3 * HARTREE`` is 3 Ha in eV.
+Values: CODATA 2022. A quantity in a foreign unit times the constant is the quantity in ours: ``3 * HARTREE`` is 3 Ha
+in eV.
 """
 
 from math import pi

@@ -15,7 +15,7 @@ def cosine_cutoff(r: Float[Tensor, "*shape"], cutoff: float) -> Float[Tensor, "*
 
 
 def polynomial_cutoff(r: Float[Tensor, "*shape"], cutoff: float, p: int = 6) -> Float[Tensor, "*shape"]:
-    """``1 - (p+1)(p+2)/2 x^p + p(p+2) x^(p+1) - p(p+1)/2 x^(p+2)``, ``x = r / r_c``; slope and curvature vanish at ``r_c``.
+    """``1 - (p+1)(p+2)/2 x^p + p(p+2) x^(p+1) - p(p+1)/2 x^(p+2)``, ``x = r / r_c``; flat and straight at ``r_c``.
 
     Gasteiger, Groß and Günnemann, ICLR (2020), Eq. 8 (their ``p`` is this ``p``).
     """
