@@ -120,7 +120,11 @@ class Structures:
 
     def with_positions(self, positions: Float[Tensor, "atoms 3"]) -> Structures:
         """The same structures with the atoms elsewhere."""
-        return replace(self, positions=positions)
+        moved = replace(self, positions=positions)
+        for name in ("counts", "offsets", "measure", "periodic_projector"):  # know nothing of positions
+            if name in self.__dict__:
+                moved.__dict__[name] = self.__dict__[name]
+        return moved
 
     @staticmethod
     def cat(parts: Iterable[Structures]) -> Structures:
