@@ -1,0 +1,195 @@
+"""From a potential and a dataset to a fitted potential: the interface of all methods."""
+
+from __future__ import annotations
+
+import copy
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+from ase.data import chemical_symbols
+from jaxtyping import Float
+from torch import Tensor
+
+from ..config import Part, build
+from ..potential import Potential, ReferenceEnergies, Sum, check_elements
+from .metrics import errors, predict
+from .weights import Weights
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+
+Progress = Callable[[int, int, str], None]
+
+
+class Posterior(NamedTuple):
+    """What the data leave open in a linear potential: ``coefficients ~ N(mean, factor factorᵀ)``."""
+
+    mean: Float[Tensor, "K"]
+    factor: Float[Tensor, "K M"]
+    noise: float  # standard deviation of residuals of weight one
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n K"]:
+        """Draw coefficients."""
+        z = torch.randn(n, self.factor.shape[1], dtype=self.mean.dtype, generator=generator)
+        return self.mean + z @ self.factor.T
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit gives back.
+
+    Args:
+        potential: the fitted potential; the one that was passed in is left as it was.
+        metrics: ``errors`` of ``"train"`` and, where there is one, ``"valid"``.
+        history: what was written down on the way, one row per epoch or iteration.
+        seconds: wall time.
+        stopped: why it ended.
+        posterior: of the potential's ``coefficients``, where the method knows it.
+    """
+
+    potential: Potential
+    metrics: dict[str, dict] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    stopped: str = ""
+    posterior: Posterior | None = None
+
+    @property
+    def energies(self) -> dict[str, float]:
+        """Reference energies of the elements (eV per atom), where the potential has any."""
+        parts = self.potential.parts if isinstance(self.potential, Sum) else [self.potential]
+        refs = [p for p in parts if isinstance(p, ReferenceEnergies)]
+        return {e: float(x) for p in refs for e, x in zip(p.elements, p.energies)}
+
+
+class Fit(Part, ABC):
+    """A method that fits: it sets ``weights`` and ``energies`` and implements ``solve``.
+
+    ``energies`` says what the potential counts from: ``"auto"`` (least squares over the compositions of the
+    training set, unless the potential already holds ``ReferenceEnergies``), a table of eV per atom, or ``"none"``. They
+    are added as a part, ``ReferenceEnergies(...) + potential``, whose parameter is frozen (``requires_grad`` is False)
+    while ``solve`` runs, unless the method says ``refits_energies``. Frozen parameters are not to be fitted.
+    """
+
+    weights: Weights
+    energies: Mapping[str, float] | str
+    refits_energies: ClassVar[bool] = False
+
+    @abstractmethod
+    def solve(
+        self,
+        potential: Potential,
+        train: Dataset,
+        valid: Dataset | None,
+        *,
+        folder: Path | None,
+        progress: Progress,
+        seed: int,
+    ) -> Fitted:
+        """Fit ``potential`` in place; ``__call__`` has checked the data and adds metrics and wall time."""
+
+    def __call__(
+        self,
+        potential: Potential,
+        train: Dataset,
+        valid: Dataset | None = None,
+        *,
+        folder: Path | str | None = None,
+        progress: Progress | None = None,
+        seed: int = 0,
+    ) -> Fitted:
+        """Fit a copy of ``potential``.
+
+        Args:
+            potential: where the fit starts from.
+            train: what it is fitted to.
+            valid: what decides when to stop and which parameters are best, where the method asks.
+            folder: where checkpoints and metrics are written, and found again when the fit is resumed.
+            progress: called as ``progress(done, total, message)``.
+            seed: of all random numbers.
+        """
+        start = time.perf_counter()
+        self.weights.check(train)
+        potential = with_energies(copy.deepcopy(potential), train, self.energies)
+        for data in (train, valid):
+            if data is not None:
+                check_elements(potential, data.structures)
+        energies = _energies_of(potential)
+        was = [x.requires_grad for x in energies]
+        for x in energies:
+            x.requires_grad_(self.refits_energies and not isinstance(self.energies, Mapping))
+        folder = None if folder is None else Path(folder)
+        fitted = self.solve(
+            potential, train, valid, folder=folder, progress=progress or (lambda *_: None), seed=int(seed)
+        )
+        for x, trainable in zip(energies, was):
+            x.requires_grad_(trainable)
+        sets = {"train": train} if valid is None else {"train": train, "valid": valid}
+        metrics = {
+            name: errors(predict(fitted.potential, data.structures, stress=data.labels.stress is not None), data)
+            for name, data in sets.items()
+        }
+        return replace(fitted, metrics={**metrics, **fitted.metrics}, seconds=time.perf_counter() - start)
+
+
+def fit(
+    potential: Potential | Mapping | str,
+    train: Dataset,
+    valid: Dataset | None = None,
+    method: Fit | Mapping | str | None = None,
+    *,
+    folder: Path | str | None = None,
+    progress: Progress | None = None,
+    seed: int = 0,
+) -> Fitted:
+    """Fit a potential: least squares where it is linear, gradient descent otherwise, or the method that is named.
+
+    Args:
+        potential: a potential, or ``{ClassName: {arguments}}``.
+        train: what it is fitted to.
+        valid: held-out data.
+        method: a method, or ``{ClassName: {arguments}}``.
+        folder: where checkpoints and metrics are written.
+        progress: called as ``progress(done, total, message)``.
+        seed: of all random numbers.
+    """
+    potential = build(potential, Potential)
+    if method is None:
+        method = "LeastSquares" if potential.linear else "GradientDescent"
+    return build(method, Fit)(potential, train, valid, folder=folder, progress=progress, seed=seed)
+
+
+def with_energies(potential: Potential, train: Dataset, energies: Mapping[str, float] | str) -> Potential:
+    """``ReferenceEnergies(...) + potential``, from a table or from the data; as it is where it holds some already."""
+    if isinstance(energies, str) and energies not in ("auto", "none"):
+        raise ValueError(f"energies must be 'auto', 'none' or a table of eV per atom, got {energies!r}")
+    if energies == "none" or (energies == "auto" and (_energies_of(potential) or train.labels.energy is None)):
+        return potential
+    if energies == "auto":
+        energies = composition_energies(train)
+    else:
+        present = [chemical_symbols[z] for z in train.structures.numbers.unique().tolist()]
+        if missing := [e for e in present if e not in energies]:
+            raise ValueError(f"energies has no value for {', '.join(missing)}; it has {', '.join(energies) or 'none'}")
+    return ReferenceEnergies({e: float(x) for e, x in energies.items()}) + potential
+
+
+def composition_energies(train: Dataset) -> dict[str, float]:
+    """Energies per element (eV) that explain the total energies best; the shortest of them where more than one does."""
+    s, E = train.structures, train.labels.energy.double()
+    elements, species = s.numbers.unique(return_inverse=True)
+    counts = torch.zeros(len(s), len(elements), dtype=torch.float64)
+    counts.index_put_((s.system, species), torch.ones(s.n_atoms, dtype=torch.float64), accumulate=True)
+    known, N = E.isfinite(), s.counts[:, None]
+    x = torch.linalg.lstsq((counts / N)[known], (E[:, None] / N)[known], driver="gelsd").solution[:, 0]
+    return {chemical_symbols[z]: float(e) for z, e in zip(elements.tolist(), x)}
+
+
+def _energies_of(potential: Potential) -> list[Tensor]:
+    parts = potential.parts if isinstance(potential, Sum) else [potential]
+    return [p.energies for p in parts if isinstance(p, ReferenceEnergies)]

@@ -1,0 +1,78 @@
+"""How far a potential is from its labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..graph import Graph
+from ..neighbors import NeighborList
+from ..potential import Potential, Prediction, evaluate
+from ..structures import Structures
+from .weights import residuals
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+
+
+def chunks(structures: Structures, atoms: int = 2000) -> list[range]:
+    """Consecutive structures in batches of at most so many atoms (at least one structure each)."""
+    out, start, n = [], 0, 0
+    for s, count in enumerate(structures.counts.tolist()):
+        if s > start and n + count > atoms:
+            out.append(range(start, s))
+            start, n = s, 0
+        n += count
+    return [*out, range(start, len(structures))] if len(structures) else out
+
+
+def predict(potential: Potential, structures: Structures, *, stress: bool = True, atoms: int = 2000) -> Prediction:
+    """Predict many structures in batches, so that memory stays bounded.
+
+    Args:
+        potential: any potential.
+        structures: any number.
+        stress: whether to give stress.
+        atoms: at most so many atoms at a time.
+    """
+    parts = []
+    for chunk in chunks(structures, atoms):
+        batch = structures[list(chunk)]
+        graph = Graph.of(batch, potential.cutoff, NeighborList(potential.cutoff, skin=0.0))
+        said = evaluate(potential, graph, stress=stress)
+        parts.append((batch, said.map(lambda x: x.cpu(), lambda x: x.cpu())))
+    return Prediction.cat(parts)
+
+
+def errors(predicted: Prediction, dataset: Dataset) -> dict:
+    """Mean absolute and root-mean-square errors over what is known, of all frames and of each group.
+
+    ``energy`` is per atom (eV), ``forces`` per component (eV/Å), ``virial`` the strain derivative per atom (eV), and
+    ``stress`` in the unit of the labels where all frames repeat along equally many axes.
+
+    Returns:
+        ``{"energy_mae": ..., "energy_rmse": ..., "forces_mae": ..., ..., "groups": {name: {...}}}``
+    """
+    found = _errors(predicted, dataset)
+    groups: dict[str, list[int]] = {}
+    for k, info in enumerate(dataset.info):
+        if info.get("group") is not None:
+            groups.setdefault(str(info["group"]), []).append(k)
+    if groups:
+        found["groups"] = {
+            name: _errors(predicted.select(dataset.structures, ks), dataset[ks]) for name, ks in sorted(groups.items())
+        }
+    return found
+
+
+def _errors(predicted: Prediction, dataset: Dataset) -> dict[str, float]:
+    table = residuals(predicted, dataset.labels, dataset.structures)._asdict()
+    if table["virial"] is not None and len(dataset.structures.pbc.sum(1).unique()) == 1:
+        table["stress"] = predicted.stress - dataset.labels.stress
+    found = {}
+    for name, r in table.items():
+        if r is not None and len(r := r[~r.isnan()]):
+            found[f"{name}_mae"] = float(r.abs().mean())
+            found[f"{name}_rmse"] = float(torch.sqrt(r.square().mean()))
+    return found

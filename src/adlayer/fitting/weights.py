@@ -1,0 +1,144 @@
+"""What a fit minimizes: one objective for all methods.
+
+``L = w_E <(ΔE/N)²> + w_F <ΔF²> + w_S <(ΔW/N)²>``
+
+where ``<>`` is the mean over all known labels of the training set, weighted by the weights of their frames, ``N``
+counts atoms and ``W`` is the strain derivative (stress times volume, area or length): eV/atom, eV/Å and eV/atom, so
+that bulk, slab, wire and cluster are measured alike. A frame of weight 2 counts as two equal frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..config import Part, check_arguments, nearest
+from ..potential import Prediction
+from ..structures import Structures
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+
+
+class Residuals(NamedTuple):
+    """Differences, in the units in which they are weighed; also the weights themselves, of the same shapes."""
+
+    energy: Float[Tensor, "systems"] | None  # eV/atom
+    forces: Float[Tensor, "atoms 3"] | None  # eV/Å
+    virial: Float[Tensor, "systems 3 3"] | None  # eV/atom
+
+
+def residuals(predicted: Prediction, labels: Prediction, structures: Structures) -> Residuals:
+    """What is predicted minus what is known; NaN where a label is not known, None where no frame has it."""
+    N = structures.counts.clamp_min(1)
+
+    def difference(a: Tensor | None, b: Tensor | None, scale: Tensor | None = None) -> Tensor | None:
+        if a is None or b is None:
+            return None
+        return a - b.to(a) if scale is None else (a - b.to(a)) * scale.to(a)
+
+    return Residuals(
+        difference(predicted.energy, labels.energy, 1 / N),
+        difference(predicted.forces, labels.forces),
+        difference(predicted.stress, labels.stress, (structures.measure / N)[:, None, None]),
+    )
+
+
+@dataclass(frozen=True)
+class Weights(Part):
+    """How much each kind of label counts in ``w_E <(ΔE/N)²> + w_F <ΔF²> + w_S <(ΔW/N)²>``.
+
+    Args:
+        energy: of squared errors of the energy per atom.
+        forces: of squared errors of force components.
+        stress: of squared errors of the strain derivative per atom; where not given, 0.1 if there are any labels.
+        groups: factors for the frames of a group (``info["group"]``), beside the frame's own ``info["weight"]``.
+    """
+
+    energy: float = 1.0
+    forces: float = 1.0
+    stress: float | None = None
+    groups: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self):
+        table = {"energy": self.energy, "forces": self.forces, "stress": self.stress or 0.0, **self.groups}
+        for name, w in table.items():
+            if not (isinstance(w, int | float) and 0 <= w < float("inf")):
+                raise ValueError(f"the weight of {name!r} is {w!r}; weights are numbers from 0 upwards")
+        if not (self.energy or self.forces or self.stress or self.stress is None):
+            raise ValueError("all weights are zero: nothing would be fitted")
+
+    @staticmethod
+    def of(spec: Weights | Mapping | None) -> Weights:
+        """Weights as such, as a table of arguments, or the default."""
+        if isinstance(spec, Weights):
+            return spec
+        check_arguments(Weights, spec or {})
+        return Weights(**(spec or {}))
+
+    def of_frames(self, dataset: Dataset) -> Float[Tensor, "systems"]:
+        """The weight of each frame: its own times that of its group."""
+        groups = {str(info["group"]) for info in dataset.info if info.get("group") is not None}
+        for name in self.groups:
+            if name not in groups:
+                known = ", ".join(sorted(groups)) or "none"
+                raise ValueError(f"no frame is of group {name!r}{nearest(name, groups)}; the groups are: {known}")
+        w = [float(i.get("weight", 1.0)) * self.groups.get(str(i.get("group")), 1.0) for i in dataset.info]
+        for info, x in zip(dataset.info, w):
+            if not 0 <= x < float("inf"):
+                raise ValueError(f"{where(info)} has the weight {x:g}; weights are numbers from 0 upwards")
+        return torch.tensor(w, dtype=torch.float64)
+
+    def precisions(self, dataset: Dataset) -> Residuals:
+        """Factors ``p`` with ``sum p residual² = L``: zero where a label is not known."""
+        frames, s = self.of_frames(dataset), dataset.structures
+
+        def spread(label: Tensor | None, w: float, of: Tensor) -> Tensor | None:
+            if label is None or w == 0:
+                return None
+            p = of.reshape(-1, *(1,) * (label.ndim - 1)) * label.isfinite()
+            return w * p / total if (total := p.sum()) > 0 else None
+
+        stress = 0.1 if self.stress is None else self.stress
+        return Residuals(
+            spread(dataset.labels.energy, self.energy, frames),
+            spread(dataset.labels.forces, self.forces, frames[s.system]),
+            spread(dataset.labels.stress, stress, frames),
+        )
+
+    def check(self, dataset: Dataset) -> None:
+        """Raise ``ValueError`` where the labels that these weights ask for are not there."""
+        if not len(dataset):
+            raise ValueError("the dataset is empty: there is nothing to fit")
+        if not bool((dataset.structures.counts > 0).all()):
+            raise ValueError(f"{where(dataset.info[int(dataset.structures.counts.argmin())])} has no atoms")
+        for name in ("energy", "forces", "stress"):
+            label, w = getattr(dataset.labels, name), getattr(self, name)
+            if w and (label is None or not bool(label.isfinite().any())):
+                raise ValueError(
+                    f"no frame has labels of {name} but their weight is {w:g}; "
+                    f"name the key they are stored under when reading, or set weights.{name} = 0"
+                )
+        known = torch.zeros(len(dataset), dtype=torch.bool)
+        p, system = self.precisions(dataset), dataset.structures.system
+        for x, place in ((p.energy, None), (p.forces, system), (p.virial, None)):
+            if x is not None:
+                some = (x > 0).flatten(1).any(1) if x.ndim > 1 else x > 0
+                known |= some if place is None else torch.zeros_like(known).index_put((place[some],), some[some])
+        missing = (~known & (self.of_frames(dataset) > 0)).nonzero().flatten().tolist()
+        if missing:
+            more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
+            raise ValueError(
+                f"{where(dataset.info[missing[0]])} has none of the labels to be fitted{more}; leave it out"
+            )
+
+
+def where(info: Mapping) -> str:
+    """Names a frame for a person."""
+    frame = f"frame {info['frame']}" if "frame" in info else "a frame"
+    return f"{frame} of {info['file']}" if info.get("file") else frame
