@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ from ..structures import Structures
 class Calculator(ASECalculator):
     """A potential, an ensemble or any ``Evaluate`` as an ASE calculator.
 
-    ``results`` holds ``energy`` (``free_energy`` is the same), ``forces``, ``energies`` per atom and ``stress``; ``charges``
-    and ``dipole`` where the potential knows them; and, for an ensemble, the standard deviations ``energy_std``,
-    ``energies_std`` and ``forces_std`` (per component).
+    ``results`` holds ``energy`` (``free_energy`` is the same), ``forces``, ``energies`` per atom and ``stress``;
+    ``charges`` and ``dipole`` where the potential knows them; and, for an ensemble, the standard deviations
+    ``energy_std``, ``energies_std`` and ``forces_std`` (per component).
 
-    ASE divides every virial by the volume of the cell, vacuum included. So does ``stress`` here: for a slab in a box it is
-    the in-plane virial over ``atoms.get_volume()``, and times the height of the cell it is the surface stress per area.
-    Along axes that are not periodic it is zero; a cluster, or a cell of fewer than three vectors, has no stress.
+    ASE divides every virial by the volume of the cell, vacuum included. So does ``stress`` here: for a slab in a box it
+    is the in-plane virial over ``atoms.get_volume()``, and times the height of the cell it is the surface stress per
+    area. Along axes that are not periodic it is zero; a cluster, or a cell of fewer than three vectors, has no stress.
 
     ``atoms.info["charge"]`` and ``["spin"]`` give the total charge (e) and the number of unpaired electrons.
 
@@ -63,7 +64,9 @@ class Calculator(ASECalculator):
 
             potential = load(potential)
         if isinstance(potential, Potential):
-            potential = potential.to(device=device, dtype=getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+            if device is not None or dtype is not None:
+                dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+                potential = copy.deepcopy(potential).to(device=device, dtype=dtype)
             self.device = potential.device
             potential = Evaluator(potential, skin)
         else:
