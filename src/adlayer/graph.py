@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -55,7 +54,7 @@ class Graph:
     def numbers(self) -> Int[Tensor, "atoms"]:
         return self.structures.numbers
 
-    @cached_property
+    @property
     def lengths(self) -> Float[Tensor, "edges"]:
         """``|r_j - r_i|`` (Å)."""
         return torch.linalg.vector_norm(self.vectors, dim=-1)

@@ -42,7 +42,7 @@ def find_pairs(structures: Structures, cutoff: float) -> Pairs:
     ij, S = [np.zeros((0, 2), np.int64)], [np.zeros((0, 3), np.int32)]
     for s in range(structures.n_systems):
         points = positions[offsets[s] : offsets[s + 1]]
-        if not len(points):
+        if not len(points) or cutoff <= 0:
             continue
         box = _complete(cell[s], pbc[s])
         P, shift = search.compute(points, box, pbc[s], "PS")
@@ -87,7 +87,7 @@ class NeighborList:
     def __call__(self, structures: Structures) -> Pairs:
         if self._must_search(structures):
             # The margin keeps pairs at the very edge of the search, where rounding may find only one of the two, out.
-            self._wide = find_pairs(structures, self.cutoff + self.skin + 1e-6)
+            self._wide = find_pairs(structures, self.cutoff and self.cutoff + self.skin + 1e-6)
             self._at = structures.to(structures.device)
             self.n_searches += 1
         prune = _prune_fused if structures.device.type == "cpu" and structures.dtype == torch.float64 else _prune

@@ -49,6 +49,7 @@ class Potential(Part, nn.Module, ABC):
     cutoff: float
     elements: tuple[str, ...] | None = None  # None: any
     local: ClassVar[bool] = True  # energy depends on positions through graph.vectors alone
+    continuity: ClassVar[int] = 1  # derivatives that are continuous at the cutoff: 0 energy, 1 forces
     small: ClassVar[dict[str, Any]] = {}  # cheap arguments: what checks, docs and examples build
 
     @abstractmethod
@@ -57,6 +58,10 @@ class Potential(Part, nn.Module, ABC):
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Set what is learned from the structures before a fit, such as the scale of features; by default nothing."""
+
+    def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction | None:
+        """For one that knows its own doubt: all that ``evaluate`` gives, with ``std``; None: only ``forward``."""
+        return None
 
     @property
     def linear(self) -> bool:
@@ -304,6 +309,8 @@ def evaluate(
     else:
         check_elements(potential, structures)
         graph = Graph.of(structures, potential.cutoff)
+    if not create_graph and (own := potential.predict(graph, forces, stress)) is not None:
+        return own
     differentiate = _along_edges if potential.local else _along_positions
     if not (forces or stress):
         with torch.set_grad_enabled(create_graph):

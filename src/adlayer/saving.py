@@ -1,4 +1,4 @@
-"""Potentials on disk: one zip file with what was chosen (JSON), what was learned (npz), and who made it (JSON). No pickle."""
+"""Potentials on disk: one zip file of what was chosen (JSON), what was learned (npz) and who made it. No pickle."""
 
 from __future__ import annotations
 

@@ -142,15 +142,14 @@ class Structures:
         counts = torch.tensor([len(a) for a in frames], dtype=torch.long)
 
         def stack(arrays, shape, dtype):
-            return torch.as_tensor(np.concatenate([np.reshape(a, shape) for a in arrays] or [np.zeros(shape)[:0]])).to(
-                dtype
-            )
+            joined = np.concatenate([np.reshape(a, (-1, *shape)) for a in arrays] or [np.zeros((0, *shape))])
+            return torch.as_tensor(joined).to(dtype)
 
         return Structures(
-            numbers=stack([a.numbers for a in frames], (-1,), torch.long),
-            positions=stack([a.positions for a in frames], (-1, 3), dtype),
-            cell=stack([np.asarray(a.cell) for a in frames], (-1, 3, 3), dtype),
-            pbc=stack([a.pbc for a in frames], (-1, 3), torch.bool),
+            numbers=stack([a.numbers for a in frames], (), torch.long),
+            positions=stack([a.positions for a in frames], (3,), dtype),
+            cell=stack([np.asarray(a.cell) for a in frames], (3, 3), dtype),
+            pbc=stack([a.pbc for a in frames], (3,), torch.bool),
             system=torch.repeat_interleave(torch.arange(len(frames)), counts),
             charge=torch.tensor([float(a.info.get("charge", 0.0)) for a in frames], dtype=dtype),
             spin=torch.tensor([float(a.info.get("spin", 0.0)) for a in frames], dtype=dtype),
