@@ -1,1 +1,21 @@
-"""."""
+"""What a potential does not know, and how far that can be believed."""
+
+from .calibration import Calibration, assess, calibrate, force_deviation
+from .committee import Committee
+from .ensemble import Doubtful, Ensemble, LinearEnsemble
+from .scores import Quality, conformal_quantile
+from .uncertainty import Uncertainty
+
+__all__ = [
+    "Calibration",
+    "Committee",
+    "Doubtful",
+    "Ensemble",
+    "LinearEnsemble",
+    "Quality",
+    "Uncertainty",
+    "assess",
+    "calibrate",
+    "conformal_quantile",
+    "force_deviation",
+]

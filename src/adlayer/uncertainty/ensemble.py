@@ -1,0 +1,192 @@
+"""Potentials that know their own doubt: the mean and the spread of several, as one potential."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..config import build
+from ..graph import Graph
+from ..potential import PerAtom, Potential, Prediction, evaluate
+from ..structures import Structures, sum_systems
+
+
+class Doubtful(Potential):
+    """A potential whose predictions carry ``std``: of energies, forces (per component) and energies per atom.
+
+    Give it a graph and it is a potential like any other; give it structures and it is an ``Evaluate``. Standard
+    deviations are multiplied by ``scales``, which are set by calibration on held-out data.
+    """
+
+    potential: Potential  # what it predicts, or one of what it averages
+
+    def _take(self, potential: Potential | Mapping | str) -> Potential:
+        """Make room for the scales, and give back a copy of the potential."""
+        potential = copy.deepcopy(build(potential, Potential))
+        self.cutoff, self.elements = potential.cutoff, potential.elements
+        self.register_buffer("scales", torch.ones(2, dtype=torch.float64, device=potential.device))  # energy, forces
+        return potential
+
+    @property
+    def local(self) -> bool:
+        return self.potential.local
+
+    @property
+    def continuity(self) -> int:
+        return self.potential.continuity
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.potential.dtype
+
+    def __call__(self, where: Graph | Structures) -> PerAtom | Prediction:
+        return evaluate(self, where) if isinstance(where, Structures) else super().__call__(where)
+
+    def rescale(self, energy: float, forces: float) -> None:
+        """Multiply the standard deviations by these factors from now on, beside what they are multiplied by already."""
+        self.scales *= self.scales.new_tensor([energy, forces])
+
+    def _scaled(self, std: Prediction) -> Prediction:
+        energy, forces = self.scales
+
+        def times(x: Tensor | None, scale: Tensor) -> Tensor | None:
+            return None if x is None else x * scale.to(x)
+
+        return Prediction(times(std.energy, energy), times(std.forces, forces), energies=times(std.energies, energy))
+
+    @abstractmethod
+    def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
+        """Mean and standard deviations."""
+
+
+class Ensemble(Doubtful):
+    """Several potentials of one form: their mean, and their spread as the standard deviation.
+
+    ``E = (1/M) sum_m E_m``, ``std² = sum_m (E_m - E)² / (M - 1)``, likewise for each force component and each atom's
+    energy. All members see one neighbor list.
+
+    Args:
+        potential: what a member is made of.
+        members: how many there are.
+    """
+
+    small = {"potential": {"LennardJones": {"epsilon": 0.01, "sigma": 2.2, "cutoff": 5.0}}, "members": 2}
+
+    def __init__(self, potential: Potential | Mapping | str, members: int = 8):
+        super().__init__()
+        if members < 2:
+            raise ValueError(f"an ensemble needs at least 2 members to differ, got {members}")
+        first = self._take(potential)
+        self.members = nn.ModuleList([first, *(copy.deepcopy(first) for _ in range(members - 1))])
+
+    @staticmethod
+    def of(members: Iterable[Potential]) -> Ensemble:
+        """An ensemble of potentials that exist already and differ in nothing but what they have learned."""
+        members = list(members)
+        ensemble = Ensemble(members[0], len(members))
+        for mine, given in zip(ensemble.members, members):
+            mine.load_state_dict(given.state_dict())
+        return ensemble
+
+    @property
+    def potential(self) -> Potential:
+        return self.members[0]
+
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        graphs = list(graphs)
+        for m in self.members:
+            m.prepare(graphs)
+
+    def forward(self, graph: Graph) -> PerAtom:
+        return PerAtom(*(_mean(xs) for xs in zip(*(m(graph) for m in self.members))))
+
+    def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
+        said = [evaluate(m, graph, forces=forces, stress=stress) for m in self.members]
+        mean = Prediction(*(_mean(xs) for xs in zip(*(p[:-1] for p in said))))
+        std = Prediction(_std([p.energy for p in said]), _std([p.forces for p in said]))
+        return mean._replace(std=self._scaled(std._replace(energies=_std([p.energies for p in said]))))
+
+
+class LinearEnsemble(Doubtful):
+    """A linear potential whose coefficients are uncertain: ``c ~ N(mean, S Sᵀ)``.
+
+    Any linear quantity ``y = phi · c`` (an energy, a force component) then has ``std² = |Sᵀ phi|²``, so that all
+    members are had at the price of one mean and one set of features. The columns of ``S`` are the deviations of members
+    from their mean over ``sqrt(M - 1)``, or draws from a posterior over ``sqrt(M)``.
+
+    Args:
+        potential: a potential that is linear in its coefficients, whose values are the mean.
+        rank: number of columns of ``S``.
+    """
+
+    small = {
+        "potential": {"ReferenceEnergies": {"energies": {"Si": -1.5, "H": -0.25, "Cu": -3.5, "O": -2.0}}},
+        "rank": 2,
+    }
+
+    def __init__(self, potential: Potential | Mapping | str, rank: int = 32):
+        super().__init__()
+        self.potential = self._take(potential)
+        if not self.potential.linear:
+            raise ValueError(f"{type(self.potential).__name__} is not linear in its parameters; use Ensemble")
+        c = self.potential.coefficients
+        self.register_buffer("spread", torch.zeros(len(c), rank, dtype=c.dtype, device=c.device))
+
+    @staticmethod
+    def of(potential: Potential, spread: Float[Tensor, "K M"]) -> LinearEnsemble:
+        """From a fitted potential and the columns ``S``."""
+        ensemble = LinearEnsemble(potential, spread.shape[1])
+        ensemble.spread.copy_(spread)
+        return ensemble
+
+    @staticmethod
+    def of_members(members: Iterable[Potential]) -> LinearEnsemble:
+        """From potentials that differ in nothing but their coefficients: their mean and their spread."""
+        members = list(members)
+        C = torch.stack([m.coefficients for m in members])
+        mean = copy.deepcopy(members[0])
+        mean.coefficients = C.mean(0)
+        return LinearEnsemble.of(mean, ((C - C.mean(0)) / (len(C) - 1) ** 0.5).T)
+
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        self.potential.prepare(graphs)
+
+    def forward(self, graph: Graph) -> PerAtom:
+        return self.potential(graph)
+
+    def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
+        mean = evaluate(self.potential, graph, forces=forces, stress=stress)
+        S = self.spread
+        design = self.potential.design(_each_atom_a_system(graph), forces=forces, virial=False)
+        each = design.energy @ S.to(design.energy)  # [atoms, M]
+        energy = torch.linalg.vector_norm(sum_systems(each, graph.structures), dim=-1)
+        F = torch.linalg.vector_norm(design.forces @ S.to(design.forces), dim=-1) if forces else None
+        std = Prediction(energy.double(), F, energies=torch.linalg.vector_norm(each, dim=-1))
+        return mean._replace(std=self._scaled(std))
+
+
+def _each_atom_a_system(graph: Graph) -> Graph:
+    """The same edges with every atom a structure of its own, so that energy rows are those of single atoms."""
+    s, n = graph.structures, graph.n_atoms
+    of = s.system
+    return replace(
+        graph,
+        structures=Structures(
+            s.numbers, s.positions, s.cell[of], s.pbc[of], torch.arange(n, device=s.device), s.charge[of], s.spin[of]
+        ),
+    )
+
+
+def _mean(values: Iterable[Tensor | None]) -> Tensor | None:
+    values = list(values)
+    return None if values[0] is None else torch.stack(values).mean(0)
+
+
+def _std(values: list[Tensor | None]) -> Tensor | None:
+    return None if values[0] is None else torch.stack(values).std(0)
