@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
-from torch import float64, nn, tensor
+from math import sqrt
+from typing import Literal
+
+from torch import nn
 
 from ..graph import Graph, sum_edges
-from ..potential import PerAtom, Potential
+from ..nn.tables import elements_of, pair_table
+from ..nn.truncation import truncate
+from ..potential import PerAtom, Potential, Species
+
+MIXING = {
+    "arithmetic": (lambda a, b: sqrt(a * b), lambda a, b: (a + b) / 2),  # Lorentz and Berthelot
+    "geometric": (lambda a, b: sqrt(a * b), lambda a, b: sqrt(a * b)),
+}
 
 
 class LennardJones(Potential):
-    """``V(r) = 4 epsilon ((sigma/r)^12 - (sigma/r)^6)``, half of it to either atom, shifted to zero at the cutoff.
+    """``V(r) = 4 epsilon ((sigma/r)^12 - (sigma/r)^6)``, half of it to either atom.
+
+    Numbers hold for any element; tables give values by element and by pair, ``{Ar = 0.0104, Kr = 0.0140, "Ar-Kr" = 0.012}``,
+    and pairs that are not named are mixed.
 
     Args:
         epsilon: depth of the well, eV.
         sigma: distance of zero energy, Å.
         cutoff: Å.
+        truncation: what vanishes at the cutoff: ``"force"`` (and energy), ``"energy"``, or ``"none"``.
+        mixing: ``epsilon`` is mixed as the geometric mean; ``sigma`` as ``"arithmetic"`` (Lorentz-Berthelot) or
+            ``"geometric"``.
     """
 
     small = {"epsilon": 0.01, "sigma": 2.2, "cutoff": 5.0}
 
-    def __init__(self, epsilon: float = 0.0104, sigma: float = 3.40, cutoff: float = 8.5):
+    def __init__(
+        self,
+        epsilon: float | dict = 0.0104,
+        sigma: float | dict = 3.40,
+        cutoff: float = 8.5,
+        truncation: Literal["force", "energy", "none"] = "force",
+        mixing: Literal["arithmetic", "geometric"] = "arithmetic",
+    ):
         super().__init__()
-        self.cutoff = cutoff
-        self.epsilon = nn.Parameter(tensor(epsilon, dtype=float64))
-        self.sigma = nn.Parameter(tensor(sigma, dtype=float64))
+        self.cutoff, self.truncation = cutoff, truncation
+        self.elements = elements_of(epsilon, sigma)
+        self.species = Species(self.elements or ())
+        mix_epsilon, mix_sigma = MIXING[mixing]
+        self.epsilon = nn.Parameter(pair_table("epsilon", epsilon, self.elements, mix_epsilon))
+        self.sigma = nn.Parameter(pair_table("sigma", sigma, self.elements, mix_sigma))
 
     def forward(self, graph: Graph) -> PerAtom:
-        def V(r):
-            x = (self.sigma / r) ** 6
-            return 4 * self.epsilon * (x * x - x)
+        z = self.species(graph.numbers)
+        pair = z[graph.i], z[graph.j]  # (-1, -1), the only entry, where numbers hold for any element
+        epsilon, sigma = self.epsilon[pair], self.sigma[pair]
 
-        r = graph.lengths
-        inside = (r < self.cutoff).to(r.dtype)
-        return PerAtom(0.5 * sum_edges((V(r) - V(r.new_tensor(self.cutoff))) * inside, graph))
+        def V(r):
+            x = (sigma / r) ** 6
+            return 4 * epsilon * (x * x - x)
+
+        def dV(r):
+            x = (sigma / r) ** 6
+            return -24 * epsilon * (2 * x * x - x) / r
+
+        return PerAtom(0.5 * sum_edges(truncate(V, dV, graph.lengths, self.cutoff, self.truncation), graph))

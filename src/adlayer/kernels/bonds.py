@@ -1,0 +1,73 @@
+"""Potentials whose energy of an atom depends on the bonds that leave it: energies and their derivatives in one pass.
+
+A kernel gives ``E_i`` and ``G_e = dE_i/d(r_j - r_i)`` for the edges ``e`` that leave ``i``; the gradient of any weighted sum of the
+energies is then ``w_i G_e``. Second derivatives, derivatives by parameters, other devices, types and tracers go through the
+plain definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+from ..graph import Graph
+
+
+def bond_energies(
+    plain: Callable, kernel: Callable, graph: Graph, z: Int[Tensor, "atoms"], parameters: list[Tensor | float]
+) -> Float[Tensor, "atoms"]:
+    """``plain(graph, z, *parameters)``, by ``kernel(first, j, vectors, z, *parameters)`` on arrays where that can be."""
+    vectors = graph.vectors
+    tracing = (
+        torch.compiler.is_compiling() or _get_current_dispatch_mode() or torch._C._are_functorch_transforms_active()
+    )
+    if tracing or vectors.device.type != "cpu" or vectors.dtype != torch.float64:
+        return plain(graph, z, *parameters)
+    energies = _ByVectors.apply(vectors, plain, kernel, graph, z, parameters)
+    if any(isinstance(p, Tensor) and p.requires_grad for p in parameters):
+        energies = energies + _ByParameters.apply(plain, graph, z, *parameters)
+    return energies
+
+
+class _ByVectors(torch.autograd.Function):
+    """The energies, as a function of the vectors."""
+
+    @staticmethod
+    def forward(ctx, vectors, plain, kernel, graph, z, parameters):
+        arrays = [p.detach().numpy() if isinstance(p, Tensor) else p for p in parameters]
+        r = np.ascontiguousarray(vectors.detach().numpy())
+        E, G = kernel(graph.first.numpy(), graph.j.numpy(), r, z.numpy(), *arrays)
+        ctx.plain, ctx.graph, ctx.z, ctx.parameters, ctx.G = plain, graph, z, parameters, torch.from_numpy(G)
+        return torch.from_numpy(E)
+
+    @staticmethod
+    def backward(ctx, w):
+        graph = ctx.graph
+        if not torch.is_grad_enabled():
+            return w.index_select(0, graph.i)[:, None] * ctx.G, None, None, None, None, None
+        E = ctx.plain(graph.with_vectors(graph.vectors), ctx.z, *ctx.parameters)
+        (G,) = torch.autograd.grad(E, [graph.vectors], w, create_graph=True)
+        return G, None, None, None, None, None
+
+
+class _ByParameters(torch.autograd.Function):
+    """Zero, with the energies' derivatives by the parameters: computed only if they are asked for."""
+
+    @staticmethod
+    def forward(ctx, plain, graph, z, *parameters):
+        ctx.plain, ctx.graph, ctx.z, ctx.parameters = plain, graph, z, parameters
+        return graph.vectors.new_zeros(graph.n_atoms)
+
+    @staticmethod
+    def backward(ctx, w):
+        wanted = [p for p in ctx.parameters if isinstance(p, Tensor) and p.requires_grad]
+        create_graph = torch.is_grad_enabled()
+        with torch.enable_grad():
+            E = ctx.plain(ctx.graph.with_vectors(ctx.graph.vectors), ctx.z, *ctx.parameters)
+            found = iter(torch.autograd.grad(E, wanted, w, create_graph=create_graph, allow_unused=True))
+        return None, None, None, *(next(found) if any(p is q for q in wanted) else None for p in ctx.parameters)

@@ -1,0 +1,40 @@
+"""Cubic splines through tabulated values, in the form that tabulated metal potentials are used in."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def table_slopes(f: Float[Tensor, "*tables n"]) -> Float[Tensor, "*tables n"]:
+    """Slopes per step at the knots of equally spaced values: five-point differences, fewer points at the ends.
+
+    ``s_m = (f_{m-2} - f_{m+2} + 8 (f_{m+1} - f_{m-1})) / 12``. A spline with these slopes is local and has a continuous
+    first derivative; it is the one that LAMMPS's ``pair_style eam`` and the codes before it draw through a table.
+    """
+    if f.shape[-1] < 5:
+        raise ValueError(f"a table needs at least 5 values, got {f.shape[-1]}")
+    two = 0.5 * (f[..., 2:] - f[..., :-2])
+    five = (f[..., :-4] - f[..., 4:] + 8 * (f[..., 3:-1] - f[..., 1:-3])) / 12
+    ends = f[..., 1:] - f[..., :-1]
+    return torch.cat([ends[..., :1], two[..., :1], five, two[..., -1:], ends[..., -1:]], dim=-1)
+
+
+def interpolate(
+    f: Float[Tensor, "tables n"], table: Int[Tensor, "points"], x: Float[Tensor, "points"]
+) -> Float[Tensor, "points"]:
+    """The cubic Hermite spline of ``table_slopes`` at ``x`` (in steps) of one table each; linear after the last knot.
+
+    ``f_m + p (s_m + p (3 d - 2 s_m - s_{m+1} + p (s_m + s_{m+1} - 2 d)))``, ``d = f_{m+1} - f_m``, ``p = x - m``.
+    """
+    n = f.shape[-1]
+    knots = torch.stack([f, table_slopes(f)], dim=-1).reshape(-1, 2)
+    m = x.detach().long().clamp(0, n - 2)
+    p = (x - m).clamp(max=1)
+    at = table * n + m
+    f0, s0 = knots.index_select(0, at).unbind(-1)
+    f1, s1 = knots.index_select(0, at + 1).unbind(-1)
+    d = f1 - f0
+    inside = f0 + p * (s0 + p * (3 * d - 2 * s0 - s1 + p * (s0 + s1 - 2 * d)))
+    return inside + s1 * (x - (n - 1)).clamp(min=0)
