@@ -1,8 +1,8 @@
 """Potentials whose energy of an atom depends on the bonds that leave it: energies and their derivatives in one pass.
 
-A kernel gives ``E_i`` and ``G_e = dE_i/d(r_j - r_i)`` for the edges ``e`` that leave ``i``; the gradient of any weighted sum of the
-energies is then ``w_i G_e``. Second derivatives, derivatives by parameters, other devices, types and tracers go through the
-plain definition.
+A kernel gives ``E_i`` and ``G_e = dE_i/d(r_j - r_i)`` for the edges ``e`` that leave ``i``; the gradient of any weighted sum
+of the energies is then ``w_i G_e``. Second derivatives, derivatives by parameters, other devices, other types and
+compilers go through the plain definition.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, float64
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from ..graph import Graph
@@ -21,12 +21,15 @@ from ..graph import Graph
 def bond_energies(
     plain: Callable, kernel: Callable, graph: Graph, z: Int[Tensor, "atoms"], parameters: list[Tensor | float]
 ) -> Float[Tensor, "atoms"]:
-    """``plain(graph, z, *parameters)``, by ``kernel(first, j, vectors, z, *parameters)`` on arrays where that can be."""
+    """``plain(graph, z, *parameters)``; where possible by ``kernel(first, j, vectors, z, *parameters)`` on arrays."""
     vectors = graph.vectors
-    tracing = (
-        torch.compiler.is_compiling() or _get_current_dispatch_mode() or torch._C._are_functorch_transforms_active()
-    )
-    if tracing or vectors.device.type != "cpu" or vectors.dtype != torch.float64:
+    traced = torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None
+    if (
+        traced
+        or torch._C._are_functorch_transforms_active()
+        or vectors.device.type != "cpu"
+        or vectors.dtype != float64
+    ):
         return plain(graph, z, *parameters)
     energies = _ByVectors.apply(vectors, plain, kernel, graph, z, parameters)
     if any(isinstance(p, Tensor) and p.requires_grad for p in parameters):
