@@ -1,7 +1,8 @@
 """Fitting: from a potential and a dataset to a fitted potential."""
 
 from .fit import Fit, Fitted, Posterior, fit
+from .least_squares import LeastSquares
 from .metrics import errors, predict
 from .weights import Weights
 
-__all__ = ["Fit", "Fitted", "Posterior", "Weights", "errors", "fit", "predict"]
+__all__ = ["Fit", "Fitted", "LeastSquares", "Posterior", "Weights", "errors", "fit", "predict"]

@@ -64,7 +64,7 @@ class Fitted:
         """Reference energies of the elements (eV per atom), where the potential has any."""
         parts = self.potential.parts if isinstance(self.potential, Sum) else [self.potential]
         refs = [p for p in parts if isinstance(p, ReferenceEnergies)]
-        return {e: float(x) for p in refs for e, x in zip(p.elements, p.energies)}
+        return {e: x for p in refs for e, x in zip(p.elements, p.energies.tolist())}
 
 
 class Fit(Part, ABC):
@@ -79,6 +79,9 @@ class Fit(Part, ABC):
     weights: Weights
     energies: Mapping[str, float] | str
     refits_energies: ClassVar[bool] = False
+
+    def check(self, potential: Potential) -> None:
+        """Raise ``TypeError`` where the method cannot fit this potential; by default it fits any."""
 
     @abstractmethod
     def solve(
@@ -114,6 +117,7 @@ class Fit(Part, ABC):
             seed: of all random numbers.
         """
         start = time.perf_counter()
+        self.check(potential)
         self.weights.check(train)
         potential = with_energies(copy.deepcopy(potential), train, self.energies)
         for data in (train, valid):

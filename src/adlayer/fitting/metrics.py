@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..graph import Graph
-from ..neighbors import NeighborList
 from ..potential import Potential, Prediction, evaluate
 from ..structures import Structures
 from .weights import residuals
@@ -39,8 +38,7 @@ def predict(potential: Potential, structures: Structures, *, stress: bool = True
     parts = []
     for chunk in chunks(structures, atoms):
         batch = structures[list(chunk)]
-        graph = Graph.of(batch, potential.cutoff, NeighborList(potential.cutoff, skin=0.0))
-        said = evaluate(potential, graph, stress=stress)
+        said = evaluate(potential, Graph.of(batch.to(potential.device), potential.cutoff), stress=stress)
         parts.append((batch, said.map(lambda x: x.cpu(), lambda x: x.cpu())))
     return Prediction.cat(parts)
 
@@ -57,9 +55,8 @@ def errors(predicted: Prediction, dataset: Dataset) -> dict:
     found = _errors(predicted, dataset)
     groups: dict[str, list[int]] = {}
     for k, info in enumerate(dataset.info):
-        if info.get("group") is not None:
-            groups.setdefault(str(info["group"]), []).append(k)
-    if groups:
+        groups.setdefault(info["group"], []).append(k)
+    if len(groups) > 1:
         found["groups"] = {
             name: _errors(predicted.select(dataset.structures, ks), dataset[ks]) for name, ks in sorted(groups.items())
         }

@@ -35,7 +35,7 @@ class Residuals(NamedTuple):
 
 def residuals(predicted: Prediction, labels: Prediction, structures: Structures) -> Residuals:
     """What is predicted minus what is known; NaN where a label is not known, None where no frame has it."""
-    N = structures.counts.clamp_min(1)
+    N = structures.counts.clamp_min(1).double()
 
     def difference(a: Tensor | None, b: Tensor | None, scale: Tensor | None = None) -> Tensor | None:
         if a is None or b is None:
@@ -83,15 +83,15 @@ class Weights(Part):
 
     def of_frames(self, dataset: Dataset) -> Float[Tensor, "systems"]:
         """The weight of each frame: its own times that of its group."""
-        groups = {str(info["group"]) for info in dataset.info if info.get("group") is not None}
+        groups = {info["group"] for info in dataset.info}
         for name in self.groups:
             if name not in groups:
-                known = ", ".join(sorted(groups)) or "none"
+                known = ", ".join(sorted(groups - {""})) or "none"
                 raise ValueError(f"no frame is of group {name!r}{nearest(name, groups)}; the groups are: {known}")
-        w = [float(i.get("weight", 1.0)) * self.groups.get(str(i.get("group")), 1.0) for i in dataset.info]
-        for info, x in zip(dataset.info, w):
+        w = [info["weight"] * self.groups.get(info["group"], 1.0) for info in dataset.info]
+        for k, x in enumerate(w):
             if not 0 <= x < float("inf"):
-                raise ValueError(f"{where(info)} has the weight {x:g}; weights are numbers from 0 upwards")
+                raise ValueError(f"{dataset.where(k)} has the weight {x:g}; weights are numbers from 0 upwards")
         return torch.tensor(w, dtype=torch.float64)
 
     def precisions(self, dataset: Dataset) -> Residuals:
@@ -116,7 +116,7 @@ class Weights(Part):
         if not len(dataset):
             raise ValueError("the dataset is empty: there is nothing to fit")
         if not bool((dataset.structures.counts > 0).all()):
-            raise ValueError(f"{where(dataset.info[int(dataset.structures.counts.argmin())])} has no atoms")
+            raise ValueError(f"{dataset.where(int(dataset.structures.counts.argmin()))} has no atoms")
         for name in ("energy", "forces", "stress"):
             label, w = getattr(dataset.labels, name), getattr(self, name)
             if w and (label is None or not bool(label.isfinite().any())):
@@ -133,12 +133,4 @@ class Weights(Part):
         missing = (~known & (self.of_frames(dataset) > 0)).nonzero().flatten().tolist()
         if missing:
             more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
-            raise ValueError(
-                f"{where(dataset.info[missing[0]])} has none of the labels to be fitted{more}; leave it out"
-            )
-
-
-def where(info: Mapping) -> str:
-    """Names a frame for a person."""
-    frame = f"frame {info['frame']}" if "frame" in info else "a frame"
-    return f"{frame} of {info['file']}" if info.get("file") else frame
+            raise ValueError(f"{dataset.where(missing[0])} has none of the labels to be fitted{more}; leave it out")

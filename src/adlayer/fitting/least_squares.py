@@ -1,0 +1,226 @@
+"""Least squares for linear potentials: energy, forces and stress are rows of one design matrix, which is never held."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..graph import Graph
+from ..potential import Potential, Prediction, ReferenceEnergies, Sum, evaluate
+from ..structures import Structures
+from .fit import Fit, Fitted, Posterior, Progress
+from .metrics import chunks
+from .regression import Reduced, reduced, regress, triangle_by_normal_equations, triangle_by_qr
+from .weights import Residuals, Weights, residuals
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+
+
+class LeastSquares(Fit):
+    """Minimizes ``L + ridge Σ_k penalty_k (s_k c_k)²`` over the coefficients ``c`` of a linear potential.
+
+    ``L`` is the weighted mean of squared errors (see ``Weights``), ``s_k`` the norm of column ``k`` of its design
+    matrix, so that ``ridge`` has no unit, and ``penalty`` the potential's own prior, such as one that rises with
+    roughness. Parts of a ``Sum`` that are not linear, or are frozen, are held fixed, and what they predict is
+    subtracted. Reference energies are fitted with the rest, free of penalty.
+
+    Args:
+        ridge: strength of the prior; ``"evidence"`` finds the most probable one (Bayesian ridge), ``"ard"`` one for
+            each coefficient, and sets those to zero which the data do not ask for.
+        smooth: whether to use the potential's penalty; if not, all coefficients are treated alike.
+        solver: ``"qr"`` is accurate for any conditioning, ``"normal"`` takes half the work but squares the condition
+            number; ``"auto"`` takes the former up to about a minute of work, then the latter unless it loses too much.
+        weights: of energies, forces, stress and groups.
+        energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom (then kept).
+    """
+
+    refits_energies = True
+
+    def __init__(
+        self,
+        ridge: float | Literal["evidence", "ard"] = "evidence",
+        smooth: bool = True,
+        solver: Literal["auto", "qr", "normal"] = "auto",
+        weights: Weights | dict | None = None,
+        energies: dict | str = "auto",
+    ):
+        if ridge not in ("evidence", "ard") and not (isinstance(ridge, int | float) and ridge >= 0):
+            raise ValueError(f"ridge must be a number from 0 upwards, 'evidence' or 'ard', got {ridge!r}")
+        self.ridge, self.smooth, self.solver = ridge, smooth, solver
+        self.weights, self.energies = Weights.of(weights), energies
+
+    def check(self, potential: Potential) -> None:
+        if not potential.linear:
+            raise TypeError(
+                f"LeastSquares needs a potential that is linear in its coefficients, and "
+                f"{type(potential).__name__} is not; fit it by GradientDescent"
+            )
+
+    def solve(
+        self,
+        potential: Potential,
+        train: Dataset,
+        valid: Dataset | None,
+        *,
+        folder: Path | None,
+        progress: Progress,
+        seed: int,
+    ) -> Fitted:
+        parts = _Parts(potential)
+        start = time.perf_counter()
+        for part in parts.free:
+            part.prepare(graph for _, graph in _graphs(train.structures, part.cutoff))
+        rows = Rows(parts, train, self.weights, progress)
+        data, solver = self._reduce(rows)
+        middle = time.perf_counter()
+        solution = regress(data, parts.penalty(self.smooth), self.ridge)
+        parts.set(parts.start + solution.mean)
+        mean = _double(potential.coefficients)
+        factor = mean.new_zeros(len(mean), solution.factor.shape[1]).index_copy(0, parts.places, solution.factor)
+        row = {
+            "solver": solver,
+            "rows": data.n_rows,
+            "coefficients": len(solution.mean),
+            "effective": solution.effective,
+            "nonzero": int((solution.mean != 0).sum()),
+            "ridge": solution.ridge,
+            "noise": solution.noise,
+            "design_seconds": rows.seconds,
+            "reduce_seconds": middle - start - rows.seconds,
+            "solve_seconds": time.perf_counter() - middle,
+        }
+        stopped = f"solved {data.n_rows} rows by {solver}"
+        return Fitted(potential, history=[row], stopped=stopped, posterior=Posterior(mean, factor, solution.noise))
+
+    def _reduce(self, rows: Rows) -> tuple[Reduced, str]:
+        solver = self.solver
+        if solver == "auto":
+            solver = "qr" if 2.0 * rows.n * rows.K**2 < 1e12 else "normal"
+        if solver == "normal":
+            data = reduced(triangle_by_normal_equations(rows), rows.n)
+            S = torch.linalg.svdvals(data.R)
+            if self.solver == "normal" or float(S[-1]) > 1e-7 * float(S[0]):
+                return data, "normal equations"
+        return reduced(triangle_by_qr(rows), rows.n), "QR"
+
+
+class _Parts:
+    """A potential as the linear parts that are fitted and the others, which are held fixed."""
+
+    def __init__(self, potential: Potential):
+        def is_free(part: Potential) -> bool:
+            parameters = list(part.parameters())
+            return part.linear and (not parameters or any(p.requires_grad for p in parameters))
+
+        leaves = _leaves(potential)
+        self.free = [p for p in leaves if is_free(p)]
+        fixed = [p for p in leaves if not is_free(p)]
+        self.fixed = Sum(fixed) if fixed else None
+        self.cutoff, self.device = potential.cutoff, potential.device
+        flags = [torch.full((len(p.coefficients),), is_free(p)) for p in leaves if p.linear]
+        self.places = torch.cat(flags).nonzero().flatten()  # of those fitted among the potential's coefficients
+        # Reference energies start from the best guess of compositions alone, everything else from nothing.
+        self.start = torch.cat([_double(p.coefficients) * isinstance(p, ReferenceEnergies) for p in self.free])
+
+    def penalty(self, smooth: bool) -> Float[Tensor, "K"]:
+        """None for reference energies."""
+        ones = [torch.ones_like(_double(p.coefficients)) for p in self.free]
+        penalties = [_double(p.penalty()) for p in self.free] if smooth else ones
+        return torch.cat([x * (not isinstance(p, ReferenceEnergies)) for p, x in zip(self.free, penalties)])
+
+    def set(self, values: Float[Tensor, "K"]) -> None:
+        for part, x in zip(self.free, values.split([len(p.coefficients) for p in self.free])):
+            old = part.coefficients
+            part.coefficients = x.to(device=old.device, dtype=old.dtype)
+
+
+class Rows:
+    """The weighted design matrix and labels, ``[A | y]``, in blocks: made anew each time they are gone through.
+
+    Args:
+        parts: what is fitted and what is held fixed.
+        train: the labels.
+        weights: of the rows.
+        progress: called after each block.
+        memory: of a block, bytes.
+    """
+
+    def __init__(self, parts: _Parts, train: Dataset, weights: Weights, progress: Progress, memory: int = 32_000_000):
+        self.parts, self.train, self.progress = parts, train, progress
+        self.K, self.seconds = len(parts.start), 0.0
+        self.precisions = weights.precisions(train)
+        self.n = sum(int((p > 0).sum()) for p in self.precisions if p is not None)
+        self.atoms = max(1, memory // (24 * self.K))
+
+    def __iter__(self) -> Iterator[Float[Tensor, "rows K1"]]:
+        structures, last = self.train.structures, time.perf_counter()
+        for chunk, graph in _graphs(structures, self.parts.cutoff, self.atoms):
+            block = self._block(chunk, graph.to(self.parts.device))
+            self.seconds += time.perf_counter() - last
+            self.progress(chunk[-1] + 1, len(structures), "design matrix")
+            yield block
+            last = time.perf_counter()
+
+    def _block(self, chunk: range, graph: Graph) -> Float[Tensor, "rows K1"]:
+        s, K, (p_E, p_F, p_W) = graph.structures, self.K, self.precisions
+        atoms = slice(*(int(self.train.structures.offsets[k]) for k in (chunk.start, chunk.stop)))
+        frames, N = slice(chunk.start, chunk.stop), s.counts.double()
+        design = [p.design(graph.within(p.cutoff), p_F is not None, p_W is not None) for p in self.parts.free]
+        labels = self.train.labels.map(lambda x: x[frames].to(s.device), lambda x: x[atoms].to(s.device))
+        left = self._not_held(graph, labels)
+        rows = []
+
+        def add(columns: list[Tensor], y: Tensor, p: Tensor) -> None:
+            p = p.to(s.device).reshape(-1)
+            A = torch.cat([x.reshape(-1, x.shape[-1]).double() for x in columns], 1)
+            y = y.double().reshape(-1) - A @ self.parts.start.to(s.device)
+            rows.append((torch.cat([A, y[:, None]], 1) * p.sqrt()[:, None])[p > 0])
+
+        if p_E is not None:
+            add([d.energy / N[:, None] for d in design], left.energy, p_E[frames])
+        if p_F is not None:
+            add([d.forces for d in design], left.forces, p_F[atoms])
+        if p_W is not None:
+            P = s.periodic_projector.double()
+            W = [
+                torch.einsum("sab,sbck,scd->sadk", P, 0.5 * (d.virial + d.virial.transpose(1, 2)).double(), P)
+                for d in design
+            ]
+            add([w / N[:, None, None, None] for w in W], left.virial, p_W[frames])
+        return torch.cat(rows) if rows else N.new_zeros(0, K + 1)
+
+    def _not_held(self, graph: Graph, labels: Prediction) -> Residuals:
+        """Labels less what the fixed parts predict, in the units of the rows."""
+        s, fixed = graph.structures, self.parts.fixed
+        if fixed is None:
+            zero = s.positions.new_zeros(())
+            held = Prediction(zero, zero, zero)
+        else:
+            held = evaluate(fixed, graph.within(fixed.cutoff), stress=labels.stress is not None)
+        return residuals(labels, held, s)
+
+
+def _in_plane(W: Float[Tensor, "systems 3 3 K"], s: Structures) -> Float[Tensor, "systems 3 3 K"]:
+    """The symmetric part along the periodic directions, as ``evaluate`` gives it."""
+    P = s.periodic_projector.double()
+    return torch.einsum("sab,sbck,scd->sadk", P, 0.5 * (W + W.transpose(1, 2)), P)
+
+
+def _graphs(structures: Structures, cutoff: float, atoms: int = 2000) -> Iterator[tuple[range, Graph]]:
+    for chunk in chunks(structures, atoms):
+        yield chunk, Graph.of(structures[list(chunk)], cutoff)
+
+
+def _leaves(potential: Potential) -> list[Potential]:
+    return [leaf for p in potential.parts for leaf in _leaves(p)] if isinstance(potential, Sum) else [potential]
+
+
+def _double(x: Tensor) -> Tensor:
+    return x.detach().cpu().double()
