@@ -1,7 +1,7 @@
 """Potentials whose energy of an atom depends on the bonds that leave it: energies and their derivatives in one pass.
 
-A kernel gives ``E_i`` and ``G_e = dE_i/d(r_j - r_i)`` for the edges ``e`` that leave ``i``; the gradient of any weighted sum
-of the energies is then ``w_i G_e``. Second derivatives, derivatives by parameters, other devices, other types and
+A kernel gives ``E_i`` and ``G_e = dE_i/d(r_j - r_i)`` for the edges ``e`` that leave ``i``; the gradient of a weighted
+sum of the energies is then ``w_i G_e``. Second derivatives, derivatives by parameters, other devices, other types and
 compilers go through the plain definition.
 """
 
@@ -23,18 +23,17 @@ def bond_energies(
 ) -> Float[Tensor, "atoms"]:
     """``plain(graph, z, *parameters)``; where possible by ``kernel(first, j, vectors, z, *parameters)`` on arrays."""
     vectors = graph.vectors
-    traced = torch.compiler.is_compiling() or _get_current_dispatch_mode() is not None
-    if (
-        traced
-        or torch._C._are_functorch_transforms_active()
-        or vectors.device.type != "cpu"
-        or vectors.dtype != float64
-    ):
+    if vectors.device.type != "cpu" or vectors.dtype != float64 or _is_traced():
         return plain(graph, z, *parameters)
     energies = _ByVectors.apply(vectors, plain, kernel, graph, z, parameters)
     if any(isinstance(p, Tensor) and p.requires_grad for p in parameters):
         energies = energies + _ByParameters.apply(plain, graph, z, *parameters)
     return energies
+
+
+def _is_traced() -> bool:
+    compiling, transforming = torch.compiler.is_compiling(), torch._C._are_functorch_transforms_active()
+    return compiling or transforming or _get_current_dispatch_mode() is not None
 
 
 class _ByVectors(torch.autograd.Function):

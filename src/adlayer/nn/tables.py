@@ -50,7 +50,7 @@ def pair_table(
 def triple_tables(
     parameters: Mapping[str, Mapping[str, float]], names: tuple[str, ...]
 ) -> tuple[tuple[str, ...], dict[str, Float[Tensor, "elements elements elements"]]]:
-    """The elements, and one table for each parameter, of ``{"Si-C-C": {"A": 1.0, ...}, ...}`` (center, bond, third atom)."""
+    """The elements and one table per parameter, of ``{"Si-C-C": {"A": 1.0, ...}, ...}`` (center, bond, third atom)."""
     elements = elements_of(parameters) or ()
     keys = ["-".join((a, b, c)) for a in elements for b in elements for c in elements]
     if missing := [key for key in keys if key not in parameters]:

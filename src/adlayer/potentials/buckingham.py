@@ -15,9 +15,9 @@ from ..potential import PerAtom, Potential, Species
 class Buckingham(Potential):
     """``V(r) = A exp(-r / rho) - C / r^6``, half of it to either atom.
 
-    Numbers hold for any element; tables give values by pair, ``{O = 9547.96, "Si-O" = 18003.76, Si = 0.0}``. No mixing rule is
-    standard: every pair must be named, with ``A = C = 0`` for one that does not interact. At short distance the second
-    term wins and atoms fall into each other; add ``ZBL`` where that can happen.
+    Numbers hold for any element; tables give values by pair, ``{O = 1388.773, "Si-O" = 18003.76, Si = 0.0}``. No mixing
+    rule is standard: every pair must be named, with ``A = C = 0`` for one that does not interact. At short distance the
+    second term wins and atoms fall into each other; add ``ZBL`` where that can happen.
 
     Args:
         A: eV.

@@ -35,9 +35,9 @@ SUTTON_CHEN = {
 class EAM(Potential):
     """``E_i = F_a(sum_j rho_ba(r_ij)) + 1/2 sum_j phi_ab(r_ij)``, each function the spline of a table.
 
-    Tables come from a file (``EAM.from_file``, ``adlayer.read_potential``) and are saved with the potential. A new one holds
-    the metals of Sutton and Chen (1990), mixed as by Rafii-Tabar and Sutton (1991) and truncated with their force; for other
-    elements NaN, until tables are loaded.
+    Tables come from a file (``EAM.from_file``, ``adlayer.read_potential``) and are saved with the potential. A new one
+    holds the metals of Sutton and Chen (1990), mixed as by Rafii-Tabar and Sutton (1991) and truncated so that forces
+    vanish; for other elements NaN, until tables are loaded.
 
     Args:
         elements: chemical symbols.
@@ -99,7 +99,7 @@ def embedded_atom(graph: Graph, z, F, rho, rphi, drho, dr, cutoff):
 
 
 def _sutton_chen(elements, cutoff, r, density, finnis_sinclair):
-    """``F = -epsilon c sqrt(rho)``, ``rho = (a/r)^m``, ``phi = epsilon (a/r)^n`` on the grids, as the tables of ``EAM``."""
+    """Tables of ``F = -epsilon c sqrt(rho)``, ``rho = (a/r)^m``, ``phi = epsilon (a/r)^n`` in the order of EAM's."""
     r, density = r.to(float64), density.to(float64)
     unknown = (nan,) * 5
     constants = [SUTTON_CHEN.get(e, unknown) for e in elements]

@@ -21,8 +21,8 @@ MIXING = {
 class LennardJones(Potential):
     """``V(r) = 4 epsilon ((sigma/r)^12 - (sigma/r)^6)``, half of it to either atom.
 
-    Numbers hold for any element; tables give values by element and by pair, ``{Ar = 0.0104, Kr = 0.0140, "Ar-Kr" = 0.012}``,
-    and pairs that are not named are mixed.
+    Numbers hold for any element; tables give values by element or pair, ``{Ar = 0.0104, Kr = 0.014, "Ar-Kr" = 0.012}``;
+    pairs that are not named are mixed.
 
     Args:
         epsilon: depth of the well, eV.

@@ -15,8 +15,8 @@ from ..potential import PerAtom, Potential, Species
 class Morse(Potential):
     """``V(r) = D (exp(-2 alpha (r - r0)) - 2 exp(-alpha (r - r0)))``, half of it to either atom.
 
-    Numbers hold for any element; tables give values by pair, ``{Cu = 0.3429, "Cu-Ni" = 0.38, Ni = 0.4205}``. No mixing rule is
-    standard: every pair must be named. The default is copper, Girifalco and Weizer, Phys. Rev. 114, 687 (1959).
+    Numbers hold for any element; tables give values by pair, ``{Cu = 0.3429, "Cu-Ni" = 0.38, Ni = 0.4205}``. No mixing
+    rule is standard: every pair must be named. The default is copper, Girifalco and Weizer, Phys. Rev. 114, 687 (1959).
 
     Args:
         D: depth of the well, eV.

@@ -1,7 +1,7 @@
 """Stillinger and Weber, Phys. Rev. B 31, 5262 (1985): tetrahedral bonds.
 
-Several elements as in LAMMPS's ``pair_style sw``: entry ``i-j-j`` describes the bond of ``i`` and ``j``, entry ``i-j-k`` gives
-``epsilon``, ``lambda`` and ``costheta0`` of the angle at ``i``.
+Several elements as in LAMMPS's ``pair_style sw``: entry ``i-j-j`` describes the bond of ``i`` and ``j``, entry
+``i-j-k`` gives ``epsilon``, ``lambda`` and ``costheta0`` of the angle at ``i``.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ class StillingerWeber(Potential):
     """``E_i = 1/2 sum_j v2(r_ij) + sum_{j<k} v3(r_ij, r_ik, theta_jik)``.
 
     ``v2(r) = epsilon A (B (sigma/r)^p - (sigma/r)^q) exp(sigma / (r - a sigma))``,
-    ``v3 = epsilon lambda (cos theta - cos theta_0)^2 exp(gamma sigma / (r_ij - a sigma)) exp(gamma sigma / (r_ik - a sigma))``.
+    ``v3 = epsilon lambda (cos theta - cos theta_0)^2 g(r_ij) g(r_ik)``, ``g(r) = exp(gamma sigma / (r - a sigma))``;
+    everything ends at ``a sigma``.
 
     Args:
-        parameters: for each ordered triple of elements, ``"Si-Si-Si"``, a table of ``epsilon`` (eV), ``sigma`` (Å), ``a``,
-            ``lambda``, ``gamma``, ``costheta0``, ``A``, ``B``, ``p``, ``q``; silicon if not given.
+        parameters: for each ordered triple of elements, ``"Si-Si-Si"``, a table of ``epsilon`` (eV), ``sigma`` (Å),
+            ``a``, ``lambda``, ``gamma``, ``costheta0``, ``A``, ``B``, ``p``, ``q``; silicon if not given.
     """
 
     small = {}

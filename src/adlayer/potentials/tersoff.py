@@ -1,7 +1,7 @@
 """Tersoff, Phys. Rev. B 37, 6991 (1988); several elements: Phys. Rev. B 39, 5566 (1989), erratum 41, 3248 (1990).
 
-Letters and multi-element entries as in LAMMPS's ``pair_style tersoff``: entry ``i-j-j`` describes the bond of ``i`` and ``j``,
-entry ``i-j-k`` how ``k`` weakens it.
+Letters and multi-element entries as in LAMMPS's ``pair_style tersoff``: entry ``i-j-j`` describes the bond of ``i`` and
+``j``, entry ``i-j-k`` how ``k`` weakens it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ LEARNED = ("gamma", "lambda3", "c", "d", "costheta0", "n", "beta", "lambda2", "B
 FIXED = ("m", "R", "D")  # a choice of formula, and what sets the range of the interaction
 
 # Phys. Rev. B 39, 5566 (1989), Table I: A and B in eV, lambda and mu in 1/Å, R and S in Å.
+COLUMNS = ("A", "B", "lambda1", "lambda2", "beta", "n", "c", "d", "costheta0", "R", "S")
 PUBLISHED = {
-    "C": dict(A=1393.6, B=346.7, lambda1=3.4879, lambda2=2.2119, beta=1.5724e-7, n=0.72751, c=38049.0, d=4.3484, h=-0.57058, R=1.8, S=2.1),
-    "Si": dict(A=1830.8, B=471.18, lambda1=2.4799, lambda2=1.7322, beta=1.1e-6, n=0.78734, c=100390.0, d=16.217, h=-0.59825, R=2.7, S=3.0),
-    "Ge": dict(A=1769.0, B=419.23, lambda1=2.4451, lambda2=1.7047, beta=9.0166e-7, n=0.75627, c=106430.0, d=15.652, h=-0.43884, R=2.8, S=3.1),
-}  # fmt: skip
+    "C": (1393.6, 346.7, 3.4879, 2.2119, 1.5724e-07, 0.72751, 38049.0, 4.3484, -0.57058, 1.8, 2.1),
+    "Si": (1830.8, 471.18, 2.4799, 1.7322, 1.1e-06, 0.78734, 100390.0, 16.217, -0.59825, 2.7, 3.0),
+    "Ge": (1769.0, 419.23, 2.4451, 1.7047, 9.0166e-07, 0.75627, 106430.0, 15.652, -0.43884, 2.8, 3.1),
+}
 CHI = {("C", "Si"): 0.9776, ("Ge", "Si"): 1.00061}
 
 
@@ -38,9 +39,9 @@ class Tersoff(Potential):
     ``f_C`` falls from 1 at ``R - D`` to 0 at ``R + D`` as ``1/2 - 1/2 sin(pi/2 (r - R) / D)``.
 
     Args:
-        parameters: for each ordered triple of elements, ``"Si-Si-C"``, a table of ``m`` (3 or 1), ``gamma``, ``lambda3`` (1/Å),
-            ``c``, ``d``, ``costheta0``, ``n``, ``beta``, ``lambda2`` (1/Å), ``B`` (eV), ``R`` (Å), ``D`` (Å), ``lambda1`` (1/Å),
-            ``A`` (eV); silicon (1989) if not given.
+        parameters: for each ordered triple of elements, ``"Si-Si-C"``, a table of ``m`` (3 or 1), ``gamma``,
+            ``lambda3`` (1/Å), ``c``, ``d``, ``costheta0``, ``n``, ``beta``, ``lambda2`` (1/Å), ``B`` (eV), ``R`` (Å),
+            ``D`` (Å), ``lambda1`` (1/Å), ``A`` (eV); silicon (1989) if not given.
     """
 
     small = {}
@@ -102,18 +103,18 @@ def tersoff(graph: Graph, z, gamma, lambda3, c, d, costheta0, n, beta, lambda2, 
 
 
 def published(*elements: str) -> dict[str, dict[str, float]]:
-    """The parameters of 1989 for these elements, mixed as there: means of the exponents, geometric means of the rest."""
+    """The parameters of 1989, mixed as there: arithmetic means in the exponents, geometric means elsewhere."""
     if unknown := [e for e in elements if e not in PUBLISHED]:
         raise ValueError(f"Tersoff's paper of 1989 has {', '.join(PUBLISHED)}, not {', '.join(unknown)}")
     parameters = {}
     for ei in elements:
         for ej in elements:
             for ek in elements:
-                i, j, k = PUBLISHED[ei], PUBLISHED[ej], PUBLISHED[ek]
+                i, j, k = (dict(zip(COLUMNS, PUBLISHED[e])) for e in (ei, ej, ek))
                 R, S = sqrt(i["R"] * k["R"]), sqrt(i["S"] * k["S"])
                 parameters[f"{ei}-{ej}-{ek}"] = {
-                    **{name: i[name] for name in ("c", "d", "n", "beta")},
-                    **{"m": 3.0, "gamma": 1.0, "lambda3": 0.0, "costheta0": i["h"]},
+                    **{"m": 3.0, "gamma": 1.0, "lambda3": 0.0},
+                    **{name: i[name] for name in ("c", "d", "costheta0", "n", "beta")},
                     **{name: (i[name] + j[name]) / 2 for name in ("lambda1", "lambda2")},
                     "A": sqrt(i["A"] * j["A"]),
                     "B": CHI.get(tuple(sorted((ei, ej))), 1.0) * sqrt(i["B"] * j["B"]),

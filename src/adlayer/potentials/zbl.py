@@ -20,8 +20,8 @@ D = (3.19980, 0.94229, 0.40290, 0.20162)
 class ZBL(Potential):
     """Screened repulsion of two nuclei, any elements: ``V(r) = e^2 Z_i Z_j / r phi(r / a)``, half of it to either atom.
 
-    ``a = 0.46850 / (Z_i^0.23 + Z_j^0.23)`` Å. From ``inner`` to the cutoff ``A/3 t^3 + B/4 t^4`` with ``t = r - inner`` is
-    added, and a constant at all distances, so that energy, force and its slope vanish at the cutoff.
+    ``a = 0.46850 / (Z_i^0.23 + Z_j^0.23)`` Å. From ``inner`` to the cutoff ``A/3 t^3 + B/4 t^4`` with ``t = r - inner``
+    is added, and a constant at all distances, so that energy, force and its slope vanish at the cutoff.
 
     Args:
         inner: where switching off begins, Å; a distance that atoms reach only in collisions.
