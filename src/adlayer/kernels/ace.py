@@ -1,0 +1,369 @@
+"""The atomic cluster expansion, fused: what ``nn.cluster_expansion`` and ``potentials.ace`` define, for a CPU.
+
+Atoms are taken in blocks of ``LANES`` of one element, so that the innermost loop of every product runs over atoms and is
+one vector instruction. Products are evaluated as a graph of products of two, and differentiated by walking it backwards;
+couplings are contracted into the weights of its nodes beforehand.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numba
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numba import njit, prange
+from torch import Tensor
+
+from ..graph import Graph
+from ..nn.cluster_expansion import _KNOWN, ClusterExpansion
+from ..nn.spherical_harmonics import harmonic_norms
+from .one_particle import Tables, gather, push, room, scatter
+
+LANES = 16
+_fast = {"cache": True, "fastmath": True, "error_model": "numpy"}
+
+
+class Nodes(NamedTuple):
+    """The products as a graph: node ``n_A + k`` is ``left[k]`` times ``right[k]``; see ``nn.cluster_expansion``."""
+
+    left: np.ndarray
+    right: np.ndarray
+    n_inner: np.ndarray  # [1]
+
+
+def blocks(species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms of one element in blocks of ``LANES``, the last filled up with -1; and the element of each block."""
+    atoms, elements = [], []
+    for s in np.unique(species):
+        mine = np.flatnonzero(species == s)
+        mine = np.concatenate([mine, np.full(-len(mine) % LANES, -1)])
+        atoms.append(mine.reshape(-1, LANES))
+        elements.append(np.full(len(atoms[-1]), s))
+    if not atoms:
+        return np.zeros((0, LANES), np.int64), np.zeros(0, np.int64)
+    return np.concatenate(atoms), np.concatenate(elements)
+
+
+def run_reverse(vectors, first, j, species, weights, T, nodes, adjoint, gradients, weight_gradients=False):
+    """``rho = weights . AA`` of every atom, and derivatives of ``sum(adjoint * rho)``, in one pass.
+
+    Args:
+        vectors: of the edges, Å.
+        first: where the edges of each atom begin.
+        j: neighbor of each edge.
+        species: element of each atom.
+        weights: [elements, densities, nodes].
+        T: the one-particle functions.
+        nodes: the products.
+        adjoint: [atoms, densities].
+        gradients: whether to give the derivatives by the vectors.
+        weight_gradients: whether to give those by the weights.
+
+    Returns:
+        rho [atoms, densities], the derivatives by the vectors [edges, 3] and by the weights.
+    """
+    atoms, elements = blocks(species)
+    n_threads = max(1, min(numba.get_num_threads(), len(atoms)))
+    rho = np.zeros((len(species), weights.shape[1]), vectors.dtype)
+    g = np.zeros((len(vectors) if gradients else 0, 3), vectors.dtype)
+    gw = np.zeros((n_threads if weight_gradients else 0, *weights.shape), vectors.dtype)
+    _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adjoint, rho, g, gw, n_threads)
+    return rho, g, gw.sum(0)
+
+
+def run_forward(vectors, first, j, species, weights, T, nodes, adjoint, direction):
+    """How ``rho`` changes when the vectors move by ``direction``, and its derivative by the weights under ``adjoint``."""
+    atoms, elements = blocks(species)
+    n_threads = max(1, min(numba.get_num_threads(), len(atoms)))
+    rho = np.zeros((len(species), weights.shape[1]), vectors.dtype)
+    gw = np.zeros((n_threads, *weights.shape), vectors.dtype)
+    _forward(vectors, first, j, species, atoms, elements, weights, T, nodes, adjoint, direction, rho, gw, n_threads)
+    return rho, gw.sum(0)
+
+
+@njit(**_fast)
+def _most_edges(atoms, first):
+    most = 0
+    for b in range(len(atoms)):
+        n = 0
+        for a in atoms[b]:
+            if a >= 0:
+                n += first[a + 1] - first[a]
+        most = max(most, n)
+    return most
+
+
+@njit(parallel=True, **_fast)
+def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adjoint, rho, g, gw, n_threads):
+    n_A, n_inner, n_nodes = weights.shape[2] - len(nodes.left), nodes.n_inner[0], len(nodes.left)
+    n_rho, most, left, right = weights.shape[1], _most_edges(atoms, first), nodes.left, nodes.right
+    for thread in prange(n_threads):
+        edges, A = room(most, T, vectors), np.empty(n_A, vectors.dtype)
+        V, D = np.empty((n_A + n_inner, LANES), vectors.dtype), np.empty((n_A + n_inner, LANES), vectors.dtype)
+        outer, acc = np.empty((n_rho, LANES), vectors.dtype), np.empty((n_rho, LANES), vectors.dtype)
+        S, Q = np.empty(edges.Y.shape[1], vectors.dtype), np.empty(edges.Y.shape[1], vectors.dtype)
+        end = np.empty(LANES + 1, np.int64)
+        for b in range(thread, len(atoms), n_threads):
+            w = weights[elements[b]]
+            end[0] = 0
+            for lane in range(LANES):
+                a = atoms[b, lane]
+                end[lane + 1] = end[lane]
+                A[:] = 0
+                outer[:, lane] = 0
+                if a >= 0:
+                    end[lane + 1] = gather(a, elements[b], T, first, j, species, vectors, edges, end[lane], A)
+                    outer[:, lane] = adjoint[a]
+                for v in range(n_A):
+                    V[v, lane] = A[v]
+            for k in range(n_inner):
+                V[n_A + k] = V[left[k]] * V[right[k]]
+            acc[:] = 0
+            if len(gw):
+                for d in range(n_rho):
+                    into = gw[thread, elements[b], d]
+                    for v in range(n_A + n_inner):
+                        into[v] += (outer[d] * V[v]).sum()
+                    for k in range(n_inner, n_nodes):
+                        into[n_A + k] += (outer[d] * V[left[k]] * V[right[k]]).sum()
+            D[:] = 0
+            if n_rho == 1:
+                _walk_one(w[0], left, right, n_A, n_inner, V, D, outer[0], acc[0])
+            else:
+                _walk(w, left, right, n_A, n_inner, V, D, outer, acc)
+            for lane in range(LANES):
+                a = atoms[b, lane]
+                if a >= 0:
+                    rho[a] = acc[:, lane]
+                    if len(g):
+                        for v in range(n_A):
+                            A[v] = D[v, lane]
+                        scatter(A, T, edges, end[lane], end[lane + 1], S, Q, g)
+
+
+@njit(**_fast)
+def _walk_one(w, left, right, n_A, n_inner, V, D, outer, acc):
+    """Sum up one density and walk its products backwards: ``D`` becomes its derivative by every inner node."""
+    for k in range(n_inner, len(left)):
+        l, r, c = left[k], right[k], w[n_A + k]
+        for i in range(LANES):
+            vl, vr = V[l, i], V[r, i]
+            acc[i] += c * vl * vr
+            D[l, i] += c * vr
+            D[r, i] += c * vl
+    for k in range(n_inner - 1, -1, -1):
+        l, r, c = left[k], right[k], w[n_A + k]
+        for i in range(LANES):
+            acc[i] += c * V[n_A + k, i]
+            d = D[n_A + k, i] + c
+            vl, vr = V[l, i], V[r, i]
+            D[l, i] += d * vr
+            D[r, i] += d * vl
+    for v in range(n_A):
+        for i in range(LANES):
+            acc[i] += w[v] * V[v, i]
+            D[v, i] = (D[v, i] + w[v]) * outer[i]
+
+
+@njit(**_fast)
+def _walk(w, left, right, n_A, n_inner, V, D, outer, acc):
+    """The same for several densities, weighted by ``outer``."""
+    c = np.empty(LANES, V.dtype)
+    for k in range(len(left) - 1, -1, -1):
+        l, r = left[k], right[k]
+        c[:] = 0
+        for d in range(len(w)):
+            for i in range(LANES):
+                c[i] += w[d, n_A + k] * outer[d, i]
+                acc[d, i] += w[d, n_A + k] * V[l, i] * V[r, i]
+        if k < n_inner:
+            for i in range(LANES):
+                c[i] += D[n_A + k, i]
+        for i in range(LANES):
+            vl, vr = V[l, i], V[r, i]
+            D[l, i] += c[i] * vr
+            D[r, i] += c[i] * vl
+    for v in range(n_A):
+        for d in range(len(w)):
+            for i in range(LANES):
+                acc[d, i] += w[d, v] * V[v, i]
+                D[v, i] += w[d, v] * outer[d, i]
+
+
+@njit(parallel=True, **_fast)
+def _forward(vectors, first, j, species, atoms, elements, weights, T, nodes, adjoint, direction, rho, gw, n_threads):
+    n_A, n_inner, n_nodes = weights.shape[2] - len(nodes.left), nodes.n_inner[0], len(nodes.left)
+    n_rho, most, left, right = weights.shape[1], _most_edges(atoms, first), nodes.left, nodes.right
+    for thread in prange(n_threads):
+        edges, A = room(most, T, vectors), np.empty(n_A, vectors.dtype)
+        V, D = np.empty((n_A + n_nodes, LANES), vectors.dtype), np.empty((n_A + n_nodes, LANES), vectors.dtype)
+        outer = np.empty((n_rho, LANES), vectors.dtype)
+        for b in range(thread, len(atoms), n_threads):
+            for lane in range(LANES):
+                a = atoms[b, lane]
+                V[:n_A, lane], D[:n_A, lane], outer[:, lane] = 0, 0, 0
+                if a >= 0:
+                    n = gather(a, elements[b], T, first, j, species, vectors, edges, 0, A)
+                    V[:n_A, lane] = A
+                    push(direction, T, edges, 0, n, A)
+                    D[:n_A, lane] = A
+                    outer[:, lane] = adjoint[a]
+            for k in range(n_nodes):
+                l, r = left[k], right[k]
+                for i in range(LANES):
+                    V[n_A + k, i] = V[l, i] * V[r, i]
+                    D[n_A + k, i] = D[l, i] * V[r, i] + V[l, i] * D[r, i]
+            for d in range(n_rho):
+                w, into = weights[elements[b], d], gw[thread, elements[b], d]
+                for lane in range(LANES):
+                    a = atoms[b, lane]
+                    if a >= 0:
+                        total = 0.0
+                        for k in range(n_A + n_nodes):
+                            total += w[k] * D[k, lane]
+                        rho[a, d] = total
+                for k in range(n_A + n_nodes):
+                    total = 0.0
+                    for i in range(LANES):
+                        total += outer[d, i] * D[k, i]
+                    into[k] += total
+
+
+def tables(expansion: ClusterExpansion) -> tuple[Tables, Nodes]:
+    """What the kernels need to know of an expansion, made once."""
+    if expansion not in _TABLES:
+        basis, r0 = expansion.basis, torch.from_numpy(expansion.r0)
+        lines = [torch.stack([r0, *R.line(r0)], -1) for R in expansion.radial]
+        ends = np.cumsum([R.n for R in expansion.radial])
+        one = Tables(
+            pairs=torch.stack(lines, -2).numpy(),
+            sets=np.array([(end - R.n, end, *R.kinds) for end, R in zip(ends, expansion.radial)]).reshape(-1, 4),
+            first=np.array([R.first for R in expansion.radial]),
+            recursion=torch.cat([R.recursion for R in expansion.radial]).numpy(),
+            l_max=basis.l_max,
+            start=basis.start,
+            norms=harmonic_norms(int(basis.l_max.max(initial=0))),
+            cutoff=np.array([R.cutoff for R in expansion.radial][:1]),
+        )
+        left, right, levels, _ = expansion.nodes
+        _TABLES[expansion] = one, Nodes(left, right, np.array([levels[-2]]))
+    return _TABLES[expansion]
+
+
+_TABLES: WeakKeyDictionary[ClusterExpansion, tuple[Tables, Nodes]] = WeakKeyDictionary()
+
+
+def densities(
+    vectors: Float[Tensor, "edges 3"],
+    weights: Float[Tensor, "elements densities nodes"],
+    graph: Graph,
+    species: Int[Tensor, "atoms"],
+    expansion: ClusterExpansion,
+) -> Float[Tensor, "atoms densities"]:
+    """``ClusterExpansion.densities``, fused on a CPU."""
+    if vectors.device.type != "cpu":
+        return expansion.densities(vectors, weights, graph.i, graph.j, species)
+    eager = vectors.requires_grad and weights.shape[1] == 1
+    rho, _ = _densities(vectors, weights, graph.first, graph.i, graph.j, species, expansion.key, eager)
+    return rho
+
+
+def _numpy(*tensors: Tensor) -> list[np.ndarray]:
+    return [t.detach().contiguous().numpy() for t in tensors]
+
+
+@torch.library.custom_op("adlayer::ace_densities", mutates_args=())
+def _densities(
+    vectors: Tensor, weights: Tensor, first: Tensor, i: Tensor, j: Tensor, species: Tensor, key: int, eager: bool
+) -> tuple[Tensor, Tensor]:
+    v, w, f, n, s = _numpy(vectors, weights, first, j, species)
+    one = np.ones((len(s), w.shape[1]), v.dtype)
+    rho, g, _ = run_reverse(v, f, n, s, w, *tables(_KNOWN[key]), one, eager)
+    return torch.from_numpy(rho), torch.from_numpy(g)
+
+
+@_densities.register_fake
+def _(vectors, weights, first, i, j, species, key, eager):
+    n_edges = vectors.shape[0] if eager else 0
+    return vectors.new_empty(species.shape[0], weights.shape[1]), vectors.new_empty(n_edges, 3)
+
+
+@torch.library.custom_op("adlayer::ace_vjp", mutates_args=())
+def _vjp(
+    adjoint: Tensor, vectors: Tensor, weights: Tensor, first: Tensor, i: Tensor, j: Tensor, species: Tensor, key: int
+) -> tuple[Tensor, Tensor]:
+    """Derivatives of ``sum(adjoint * rho)`` by vectors and weights."""
+    a, v, w, f, n, s = _numpy(adjoint, vectors, weights, first, j, species)
+    _, g, gw = run_reverse(v, f, n, s, w, *tables(_KNOWN[key]), a, True, True)
+    return torch.from_numpy(g), torch.from_numpy(gw)
+
+
+@_vjp.register_fake
+def _(adjoint, vectors, weights, first, i, j, species, key):
+    return torch.empty_like(vectors), torch.empty_like(weights)
+
+
+@torch.library.custom_op("adlayer::ace_jvp", mutates_args=())
+def _jvp(
+    direction: Tensor,
+    adjoint: Tensor,
+    vectors: Tensor,
+    weights: Tensor,
+    first: Tensor,
+    j: Tensor,
+    species: Tensor,
+    key: int,
+) -> tuple[Tensor, Tensor]:
+    """Change of ``rho`` along a direction of the vectors, and its derivative by the weights under ``adjoint``."""
+    d, a, v, w, f, n, s = _numpy(direction, adjoint, vectors, weights, first, j, species)
+    rho, gw = run_forward(v, f, n, s, w, *tables(_KNOWN[key]), a, d)
+    return torch.from_numpy(rho), torch.from_numpy(gw)
+
+
+@_jvp.register_fake
+def _(direction, adjoint, vectors, weights, first, j, species, key):
+    return torch.empty_like(adjoint), torch.empty_like(weights)
+
+
+def _keep_densities(ctx, inputs, output):
+    vectors, weights, first, i, j, species, ctx.key, ctx.eager = inputs
+    ctx.save_for_backward(vectors, weights, first, i, j, species, output[1])
+    ctx.mark_non_differentiable(output[1])
+
+
+def _back_densities(ctx, adjoint, _):
+    vectors, weights, first, i, j, species, g = ctx.saved_tensors
+    if ctx.eager and not torch.is_grad_enabled() and not ctx.needs_input_grad[1]:
+        return g * adjoint[i], *[None] * 7
+    g, gw = _vjp(adjoint, vectors, weights, first, i, j, species, ctx.key)
+    return g, gw, *[None] * 6
+
+
+def _keep_vjp(ctx, inputs, output):
+    *tensors, ctx.key = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _back_vjp(ctx, direction, weight_direction):
+    adjoint, vectors, weights, first, i, j, species = ctx.saved_tensors
+    along, gw = _jvp(direction, adjoint, vectors, weights, first, j, species, ctx.key)
+    along = along + _densities(vectors, weight_direction, first, i, j, species, ctx.key, False)[0]
+    g = None
+    if ctx.needs_input_grad[1]:  # second derivatives by positions: plain torch
+        g = _plain_second(adjoint, vectors, weights, i, j, species, ctx.key, direction, weight_direction)
+    return along, g, gw, *[None] * 5
+
+
+def _plain_second(adjoint, vectors, weights, i, j, species, key, direction, weight_direction):
+    with torch.enable_grad():
+        v, w = vectors.detach().requires_grad_(), weights.detach().requires_grad_()
+        rho = _KNOWN[key].densities(v, w, i, j, species)
+        g, gw = torch.autograd.grad(rho, [v, w], adjoint.detach(), create_graph=True)
+        return torch.autograd.grad([g, gw], [v], [direction, weight_direction])[0]
+
+
+_densities.register_autograd(_back_densities, setup_context=_keep_densities)
+_vjp.register_autograd(_back_vjp, setup_context=_keep_vjp)

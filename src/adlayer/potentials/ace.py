@@ -1,0 +1,216 @@
+"""Atomic cluster expansion: R. Drautz, Phys. Rev. B 99, 014104 (2019).
+
+Basis and its selection by total degree: Dusson et al., J. Comput. Phys. 454, 110946 (2022), and Witt et al., J. Chem. Phys.
+159, 164101 (2023), whose Agnesi transform, pair basis and smoothness prior are the defaults. Embedding and tables of
+``n_max`` and ``l_max`` per order: Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from ase.data import atomic_numbers, covalent_radii
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..graph import Graph
+from ..kernels.ace import densities
+from ..nn.cluster_expansion import Channel, ClusterExpansion
+from ..nn.radial_polynomials import RadialPolynomials, preset
+from ..potential import Design, PerAtom, Potential, Species
+from ..structures import sum_systems
+
+
+class ACE(Potential):
+    r"""``E_i = rho_i``, or with embedding ``rho_i1 + sqrt(rho_i2)``, where ``rho_i = sum_k c_k B_ik``.
+
+    ``B_ik`` are the invariant products of up to ``order`` sums over neighbors ``A_i,nlm = sum_j R_n(r_ij) Y_lm(r_ij)``, one
+    set per element of ``i``, and so of body order up to ``order + 1``. Products of one factor are a pair potential with
+    functions of its own that diverge at short distance. What the fit never saw there is still free: add ``ZBL()``.
+
+    Args:
+        elements: chemical symbols.
+        cutoff: Å.
+        order: largest number of factors in a product (correlation order), 1 to 6.
+        degree: largest total degree ``sum_k (n_k + weight_l l_k)``, ``n = 1, 2 ..``, of a product; one for all orders, or
+            one for each order from 2 on. Default: none where ``n_max`` is given, else 14, 12, 11, 10, 10 for orders 2 to 6.
+        weight_l: what a unit of ``l`` counts in the degree.
+        n_max: number of radial functions at each order, 1 first.
+        l_max: largest l at each order, 1 first.
+        n_functions: keep so many functions per element, those of lowest degree.
+        pair: number of functions of the pair potential; 0 takes those of the other orders.
+        radial: agnesi, morse, inverse, chebyshev or bessel.
+        embedding: linear, or finnis-sinclair, which is not fitted by least squares.
+    """
+
+    small = {"elements": ["Si", "H", "Cu", "O"], "cutoff": 4.0, "order": 2, "degree": 5.0, "pair": 3}
+
+    def __init__(
+        self,
+        elements: list[str],
+        cutoff: float = 5.5,
+        order: int = 3,
+        degree: float | list | None = None,
+        weight_l: float = 1.5,
+        n_max: list | None = None,
+        l_max: list | None = None,
+        n_functions: int | None = None,
+        pair: int = 12,
+        radial: str = "agnesi",
+        embedding: str = "linear",
+    ):
+        super().__init__()
+        if not 1 <= order <= 6:
+            raise ValueError(f"order must be 1 to 6, got {order}")
+        if embedding not in EMBEDDINGS:
+            raise ValueError(f"embedding must be one of {', '.join(EMBEDDINGS)}; got {embedding!r}")
+        self.cutoff, self.elements, self.embedding = float(cutoff), tuple(elements), embedding
+        self.species, self.weight_l, self.pair = Species(elements), weight_l, pair
+        functions = select(len(elements), order, degree, weight_l, n_max, l_max, pair)
+        n = 1 + max((c.n for f in functions for c in f), default=-1)
+        sets = [preset(radial, n, self.cutoff)]
+        if pair:
+            sets = [preset(radial, n - pair, self.cutoff)] if n > pair else []
+            sets.insert(0, RadialPolynomials(pair, self.cutoff, sets[0].transform if sets else "agnesi", "repulsive"))
+        radii = covalent_radii[[atomic_numbers[e] for e in elements]]
+        self.expansion = ClusterExpansion(functions, sets, radii[:, None] + radii[None, :], n_functions)
+        basis = self.expansion.basis
+        self.register_buffer("rows", torch.from_numpy(basis.rows), persistent=False)
+        self.register_buffer("values", torch.from_numpy(basis.values), persistent=False)
+        place = torch.from_numpy(self.expansion.nodes.place[basis.columns])
+        self.register_buffer("place", place, persistent=False)
+        n_densities = 1 if embedding == "linear" else 2
+        self.c = nn.Parameter(torch.zeros(len(elements), n_densities, len(basis), dtype=torch.float64))
+        self._start()
+
+    def _start(self) -> None:
+        """Small numbers that fall with roughness, always the same: an unfitted potential, not a flat one."""
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(self.c.shape, generator=generator, dtype=self.c.dtype)
+        self.c.data = 0.1 * noise / self.penalty().reshape(len(self.elements), 1, -1)
+
+    @property
+    def n_functions(self) -> int:
+        """Number of invariants ``B`` of an atom."""
+        return self.c.shape[2]
+
+    def forward(self, graph: Graph) -> PerAtom:
+        rho = densities(graph.vectors, self.weights(), graph, self.species(graph.numbers), self.expansion)
+        return PerAtom(EMBEDDINGS[self.embedding](rho))
+
+    def weights(self) -> Float[Tensor, "elements densities nodes"]:
+        """Coefficients contracted with the couplings: what each product counts."""
+        zero = self.c.new_zeros(*self.c.shape[:2], self.expansion.n_nodes)
+        return zero.index_add(2, self.place, self.c[:, :, self.rows] * self.values.to(self.c.dtype))
+
+    @property
+    def linear(self) -> bool:
+        return self.embedding == "linear"
+
+    @property
+    def coefficients(self) -> Float[Tensor, "K"]:
+        return self.c.detach().reshape(-1) if self.linear else super().coefficients
+
+    @coefficients.setter
+    def coefficients(self, values: Float[Tensor, "K"]) -> None:
+        self.c.data.copy_(values.reshape(self.c.shape))
+
+    def penalty(self) -> Float[Tensor, "K"]:
+        """``sum_k n_k^2 + (weight_l l_k)^2`` of each function (Witt et al., Section II.F): rough functions cost more."""
+        cost = [sum(n * n + (self.weight_l * l) ** 2 for n, l in self.degrees(f)) for f in self.functions]
+        return torch.tensor(cost, dtype=self.c.dtype, device=self.c.device).repeat(len(self.elements))
+
+    @property
+    def functions(self) -> list[tuple[Channel, ...]]:
+        """The channels ``(l, element, n)`` of each invariant."""
+        return self.expansion.basis.functions
+
+    def degrees(self, function: tuple[Channel, ...]) -> list[tuple[int, int]]:
+        """``(n, l)`` of the factors of a function, ``n`` counted from 1 in their own set."""
+        return [(c.n + 1 - (self.pair if c.n >= self.pair else 0), c.l) for c in function]
+
+    def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
+        if not self.linear:
+            return super().design(graph)
+        species, K = self.species(graph.numbers), self.n_functions
+        with torch.enable_grad():
+            v = graph.vectors.detach().to(self.c.dtype).requires_grad_()
+            AA = self.expansion.products(self.expansion.one_particle(v, graph.i, graph.j, species))
+            B = AA.new_zeros(graph.n_atoms, K).index_add(1, self.rows, AA[:, self.place] * self.values)
+            B = (nn.functional.one_hot(species, len(self.elements)).to(B.dtype)[:, :, None] * B[:, None, :]).flatten(1)
+            total = B.sum(0)
+            eye = torch.eye(len(total), dtype=v.dtype, device=v.device)
+            (g,) = torch.autograd.grad(total, [v], eye, is_grads_batched=True)  # [K, edges, 3]
+        g = g.permute(1, 2, 0)
+        F = g.new_zeros(graph.n_atoms, *g.shape[1:]).index_add(0, graph.i, g).index_add(0, graph.j, g, alpha=-1)
+        W = v.detach()[:, :, None, None] * g[:, None, :, :]
+        W = W.new_zeros(graph.n_systems, *W.shape[1:]).index_add(0, graph.structures.system[graph.i], W)
+        return Design(sum_systems(B.detach(), graph.structures), F if forces else None, W if virial else None)
+
+
+def _finnis_sinclair(rho: Float[Tensor, "atoms 2"]) -> Float[Tensor, "atoms"]:
+    """``rho_1 + sign(rho_2) (sqrt(|rho_2| + e/4) - e/2)``, ``e = exp(-|rho_2|)``: smooth at zero (Lysogorskiy et al., Eq. 3)."""
+    sign = torch.where(rho[:, 1] < 0, -1.0, 1.0).to(rho.dtype)  # unlike torch.sign, with a slope at zero
+    a = sign * rho[:, 1]
+    e = torch.exp(-a)
+    return rho[:, 0] + sign * (torch.sqrt(a + 0.25 * e) - 0.5 * e)
+
+
+EMBEDDINGS = {"linear": lambda rho: rho[:, 0], "finnis-sinclair": _finnis_sinclair}
+DEGREES = (0.0, 14.0, 12.0, 11.0, 10.0, 10.0)
+
+
+def select(
+    n_elements: int,
+    order: int,
+    degree: float | list | None,
+    weight_l: float,
+    n_max: list | None,
+    l_max: list | None,
+    pair: int,
+) -> list[tuple[Channel, ...]]:
+    """Products of channels within the limits, by rising total degree; arguments as those of ``ACE``."""
+    if degree is None:
+        degree = [float("inf")] * 5 if n_max else DEGREES[1:]
+    degrees = [degree] * 5 if isinstance(degree, int | float) else list(degree)
+    for name, given, wanted in (("degree", degrees, order - 1), ("n_max", n_max, order), ("l_max", l_max, order)):
+        if given is not None and len(given) < wanted:
+            raise ValueError(f"{name} needs {wanted} values for order = {order}, got {len(given)}")
+    found = [(float(n), (Channel(0, e, n),)) for e in range(n_elements) for n in range(pair)]
+    for nu in range(2 if pair else 1, order + 1):
+        limit = degrees[nu - 2] if nu > 1 else max(degrees)
+        room = limit - (nu - 1)  # what the others leave to one
+        n_end = min(room, n_max[nu - 1]) if n_max else room
+        l_end = min((room - 1) / weight_l, l_max[nu - 1]) if l_max else (room - 1) / weight_l
+        if n_end == float("inf") or l_end == float("inf"):
+            raise ValueError("the basis has no end: give degree, or both n_max and l_max")
+        channels = [
+            (n + 1 + weight_l * l, Channel(l, e, pair + n))
+            for e in range(n_elements)
+            for n in range(int(n_end))
+            for l in range(int(l_end) + 1)
+            if n + 1 + weight_l * l <= room
+        ]
+        found += [(d, f) for d, f in _multisets(sorted(channels), nu, limit) if _couples(f)]
+    found.sort(key=lambda x: (x[0], len(x[1]), x[1]))
+    return [f for _, f in found]
+
+
+def _multisets(channels: list, size: int, limit: float, start: int = 0) -> Iterator[tuple[float, tuple]]:
+    """Unordered choices of ``size`` channels, sorted by degree, with a total degree up to ``limit``."""
+    if size == 0:
+        yield 0.0, ()
+        return
+    for k in range(start, len(channels)):
+        d, c = channels[k]
+        if size * d > limit + 1e-9:
+            return
+        for total, rest in _multisets(channels, size - 1, limit - d, k):
+            yield d + total, tuple(sorted((c, *rest)))
+
+
+def _couples(function: tuple[Channel, ...]) -> bool:
+    """Whether the degrees of the factors can make an invariant that does not change sign under inversion."""
+    ls = [c.l for c in function]
+    return sum(ls) % 2 == 0 and 2 * max(ls) <= sum(ls)
