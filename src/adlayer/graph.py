@@ -130,5 +130,5 @@ def triplets(graph: Graph) -> tuple[Int[Tensor, "triplets"], Int[Tensor, "triple
     after = last - here - 1  # how many edges of the same atom come later
     e = torch.repeat_interleave(here, after)
     start = torch.cumsum(after, 0) - after
-    f = torch.arange(len(e), device=e.device) - start.index_select(0, e) + e + 1
+    f = torch.arange(e.shape[0], device=e.device) - start.index_select(0, e) + e + 1
     return e, f

@@ -16,6 +16,7 @@ from torch import Tensor, float64
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from ..graph import Graph
+from . import use_fused
 
 
 def bond_energies(
@@ -23,7 +24,7 @@ def bond_energies(
 ) -> Float[Tensor, "atoms"]:
     """``plain(graph, z, *parameters)``; where possible by ``kernel(first, j, vectors, z, *parameters)`` on arrays."""
     vectors = graph.vectors
-    if vectors.device.type != "cpu" or vectors.dtype != float64 or _is_traced():
+    if vectors.dtype != float64 or _is_traced() or not use_fused(vectors):
         return plain(graph, z, *parameters)
     energies = _ByVectors.apply(vectors, plain, kernel, graph, z, parameters)
     if any(isinstance(p, Tensor) and p.requires_grad for p in parameters):

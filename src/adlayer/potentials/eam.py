@@ -14,7 +14,6 @@ from ..graph import Graph, sum_edges
 from ..kernels.bonds import bond_energies
 from ..kernels.eam import eam_kernel
 from ..nn.splines import interpolate
-from ..nn.truncation import truncate
 from ..potential import PerAtom, Potential, Species
 
 # Sutton and Chen, Philos. Mag. Lett. 61, 139 (1990): n, m, epsilon (eV), a (Å), c.
@@ -35,7 +34,7 @@ SUTTON_CHEN = {
 class EAM(Potential):
     """``E_i = F_a(sum_j rho_ba(r_ij)) + 1/2 sum_j phi_ab(r_ij)``, each function the spline of a table.
 
-    Tables come from a file (``EAM.from_file``, ``adlayer.read_potential``) and are saved with the potential. A new one
+    Tables are read from a file by ``adlayer.read_potential`` and saved with the potential. A new one
     holds the metals of Sutton and Chen (1990), mixed as by Rafii-Tabar and Sutton (1991) and truncated so that forces
     vanish; for other elements NaN, until tables are loaded.
 
@@ -49,7 +48,15 @@ class EAM(Potential):
         finnis_sinclair: whether an atom's density depends on the element that feels it.
     """
 
-    small = {"elements": ["Cu", "Ni"], "cutoff": 5.0, "dr": 0.0026, "finnis_sinclair": True}
+    small = {
+        "elements": ["Cu", "Ni"],
+        "cutoff": 5.0,
+        "n_r": 5005,
+        "dr": 0.001,
+        "n_rho": 5000,
+        "drho": 0.06,
+        "finnis_sinclair": True,
+    }
 
     def __init__(
         self,
@@ -66,17 +73,10 @@ class EAM(Potential):
         if (n_r - 1) * dr < cutoff:
             raise ValueError(f"EAM tables end at {(n_r - 1) * dr:.6g} Å, before the cutoff of {cutoff} Å")
         self.species = Species(self.elements)
-        F, rho, rphi = _sutton_chen(self.elements, cutoff, arange(n_r) * dr, arange(n_rho) * drho, finnis_sinclair)
+        F, rho, rphi = _sutton_chen(self.elements, cutoff, _grid(n_r, dr), _grid(n_rho, drho), finnis_sinclair)
         self.register_buffer("F", F)  # [element, n_rho], eV
         self.register_buffer("rho", rho)  # [source, host or 1, n_r]
         self.register_buffer("rphi", rphi)  # r phi(r), eV Å; pairs in the order 00, 10, 11, 20, ...
-
-    @classmethod
-    def from_file(cls, path: str) -> EAM:
-        """Read a ``setfl`` (``eam.alloy``), Finnis-Sinclair (``eam.fs``) or ``funcfl`` (``eam``) file."""
-        from ..formats import setfl
-
-        return setfl.read(path)
 
     def forward(self, graph: Graph) -> PerAtom:
         graph = graph.within(self.cutoff)
@@ -98,21 +98,18 @@ def embedded_atom(graph: Graph, z, F, rho, rphi, drho, dr, cutoff):
     return interpolate(F, z, density / drho) + pair
 
 
+def _grid(n, step):
+    return arange(n, dtype=float64) * step
+
+
 def _sutton_chen(elements, cutoff, r, density, finnis_sinclair):
     """Tables of ``F = -epsilon c sqrt(rho)``, ``rho = (a/r)^m``, ``phi = epsilon (a/r)^n`` in the order of EAM's."""
-    r, density = r.to(float64), density.to(float64)
-    unknown = (nan,) * 5
-    constants = [SUTTON_CHEN.get(e, unknown) for e in elements]
+    constants = [SUTTON_CHEN.get(e, (nan,) * 5) for e in elements]
     far = r.clamp(min=0.5)  # tables must be finite at zero distance
 
     def power(height, a, n):
-        def V(r):
-            return height * (a / r) ** n
-
-        def dV(r):
-            return -n * height * (a / r) ** n / r
-
-        return truncate(V, dV, far, cutoff, "force")
+        end = height * (a / cutoff) ** n
+        return height * (a / far) ** n - end * (1 - n * (far - cutoff) / cutoff)  # value and slope vanish at the cutoff
 
     def mixed(x, y):
         return (x[0] + y[0]) / 2, (x[1] + y[1]) / 2, sqrt(x[2] * y[2]), (x[3] + y[3]) / 2

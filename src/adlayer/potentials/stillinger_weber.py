@@ -7,7 +7,7 @@ Several elements as in LAMMPS's ``pair_style sw``: entry ``i-j-j`` describes the
 from __future__ import annotations
 
 import torch
-from torch import exp, nn, where
+from torch import exp, log, nn, where
 
 from ..graph import Graph, sum_edges, triplets
 from ..kernels.bonds import bond_energies
@@ -54,7 +54,7 @@ class StillingerWeber(Potential):
             if not torch.equal(tables[name], tables[name].mT):
                 raise ValueError(f"{name} of i-j-k and of i-k-j must be the same: it is one angle")
         self.species = Species(self.elements)
-        self.learned = nn.ParameterDict({name: tables[name] for name in LEARNED})
+        self.learned = nn.ParameterDict({f"{name}_": tables[name] for name in LEARNED})  # lambda is a word of Python
         for name in FIXED:
             self.register_buffer(name, tables[name], persistent=False)
         self.cutoff = float(tables["sigma"].mul(tables["a"]).diagonal(dim1=1, dim2=2).max())
@@ -67,7 +67,7 @@ class StillingerWeber(Potential):
     def forward(self, graph: Graph) -> PerAtom:
         graph = graph.within(self.cutoff)
         z = self.species(graph.numbers)
-        parameters = [self.learned[name] for name in LEARNED] + [self.sigma, self.a]
+        parameters = [self.learned[f"{name}_"] for name in LEARNED] + [self.sigma, self.a]
         return PerAtom(bond_energies(stillinger_weber, stillinger_weber_kernel, graph, z, parameters))
 
 
@@ -80,8 +80,8 @@ def stillinger_weber(graph: Graph, z, epsilon, lambda_, gamma, costheta0, A, B, 
     below = where(inside, r - (a * sigma)[ij], -torch.ones_like(r))  # negative; the cutoff itself is left out
     zero = torch.zeros_like(r)
 
-    x = sigma[ij] / r
-    v2 = (epsilon * A)[ij] * (B[ij] * x ** p[ij] - x ** q[ij]) * exp(sigma[ij] / below)
+    log_x = log(sigma[ij] / r)  # not x ** q: its second derivatives forget q where q = 0
+    v2 = (epsilon * A)[ij] * (B[ij] * exp(p[ij] * log_x) - exp(q[ij] * log_x)) * exp(sigma[ij] / below)
     g = where(inside, exp((gamma * sigma)[ij] / below), zero)
 
     e, f = triplets(graph)

@@ -20,6 +20,24 @@ from ..potential import PerAtom, Potential, Species
 LEARNED = ("gamma", "lambda3", "c", "d", "costheta0", "n", "beta", "lambda2", "B", "lambda1", "A")
 FIXED = ("m", "R", "D")  # a choice of formula, and what sets the range of the interaction
 
+# Phys. Rev. B 37, 6991 (1988), in the letters of LAMMPS.
+SILICON_1988 = {
+    "m": 3.0,
+    "gamma": 1.0,
+    "lambda3": 1.3258,
+    "c": 4.8381,
+    "d": 2.0417,
+    "costheta0": 0.0,
+    "n": 22.956,
+    "beta": 0.33675,
+    "lambda2": 1.3258,
+    "B": 95.373,
+    "R": 3.0,
+    "D": 0.2,
+    "lambda1": 3.2394,
+    "A": 3264.7,
+}
+
 # Phys. Rev. B 39, 5566 (1989), Table I: A and B in eV, lambda and mu in 1/Å, R and S in Å.
 COLUMNS = ("A", "B", "lambda1", "lambda2", "beta", "n", "c", "d", "costheta0", "R", "S")
 PUBLISHED = {
@@ -44,7 +62,9 @@ class Tersoff(Potential):
             ``D`` (Å), ``lambda1`` (1/Å), ``A`` (eV); silicon (1989) if not given.
     """
 
-    small = {}
+    small = {
+        "parameters": {"Si-Si-Si": SILICON_1988}
+    }  # its n makes forces smooth where a bond's first neighbor appears
 
     def __init__(self, parameters: dict | None = None):
         super().__init__()
