@@ -1,1 +1,64 @@
-"""."""
+"""Potentials in the files of other programs: read what is there, write what they take.
+
+One module for each format, found by walking this folder, with ``recognizes(path) -> bool``, ``read(path) -> Potential``
+and ``write(path, potential)``, which raises ``TypeError`` for a potential that the format cannot hold.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from pathlib import Path
+from types import ModuleType
+
+from ..config import nearest
+from ..potential import Potential
+
+
+def formats() -> dict[str, ModuleType]:
+    """The modules of this folder that read potentials, by name."""
+    modules = {info.name: importlib.import_module(f"{__name__}.{info.name}") for info in pkgutil.iter_modules(__path__)}
+    return {name: m for name, m in sorted(modules.items()) if hasattr(m, "recognizes")}
+
+
+def read_potential(path: str | os.PathLike, format: str | None = None) -> Potential:
+    """Read a potential from the file or folder of another program.
+
+    Args:
+        path: the file or folder.
+        format: one of ``formats()``; found by looking at the content if not given.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {path}")
+    if format is not None:
+        return _find(format).read(path)
+    for module in formats().values():
+        if module.recognizes(path):
+            return module.read(path)
+    raise ValueError(f"{path} is in none of the formats {', '.join(formats())}")
+
+
+def write_potential(path: str | os.PathLike, potential: Potential, format: str | None = None) -> None:
+    """Write a potential for another program.
+
+    Args:
+        path: the file or folder to write.
+        potential: any potential that one of the formats can hold.
+        format: one of ``formats()``; the first that can hold the potential if not given.
+    """
+    if format is not None:
+        return _find(format).write(Path(path), potential)
+    for module in formats().values():
+        try:
+            return module.write(Path(path), potential)
+        except TypeError:
+            continue
+    raise TypeError(f"none of the formats {', '.join(formats())} can hold a {type(potential).__name__}")
+
+
+def _find(format: str) -> ModuleType:
+    if format not in formats():
+        raise ValueError(f"there is no format {format!r}{nearest(format, formats())}; known: {', '.join(formats())}")
+    return formats()[format]

@@ -42,8 +42,8 @@ def stillinger_weber_kernel(first, j, vectors, z, epsilon, lam, gamma, costheta0
                 cos = rr * (
                     vectors[e, 0] * vectors[f, 0] + vectors[e, 1] * vectors[f, 1] + vectors[e, 2] * vectors[f, 2]
                 )
-                d = cos - costheta0[zi, zj, zk]
-                strength = epsilon[zi, zj, zk] * lam[zi, zj, zk]
+                d = cos - 0.5 * (costheta0[zi, zj, zk] + costheta0[zi, zk, zj])
+                strength = 0.5 * (epsilon[zi, zj, zk] * lam[zi, zj, zk] + epsilon[zi, zk, zj] * lam[zi, zk, zj])
                 E[i] += strength * d * d * g[e] * g[f]
                 by_cos = 2 * strength * d * g[e] * g[f]
                 along_e = strength * d * d * dg[e] * g[f] / r[e] - by_cos * cos / r[e] ** 2

@@ -70,8 +70,8 @@ class EAM(Potential):
     ):
         super().__init__()
         self.elements, self.cutoff, self.dr, self.drho = tuple(elements), cutoff, dr, drho
-        if (n_r - 1) * dr < cutoff:
-            raise ValueError(f"EAM tables end at {(n_r - 1) * dr:.6g} Å, before the cutoff of {cutoff} Å")
+        if n_r * dr < cutoff * (1 - 1e-9):
+            raise ValueError(f"EAM tables end at {n_r * dr:.6g} Å, before the cutoff of {cutoff} Å")
         self.species = Species(self.elements)
         F, rho, rphi = _sutton_chen(self.elements, cutoff, _grid(n_r, dr), _grid(n_rho, drho), finnis_sinclair)
         self.register_buffer("F", F)  # [element, n_rho], eV

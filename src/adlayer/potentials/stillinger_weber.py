@@ -7,7 +7,7 @@ Several elements as in LAMMPS's ``pair_style sw``: entry ``i-j-j`` describes the
 from __future__ import annotations
 
 import torch
-from torch import exp, log, nn, where
+from torch import Tensor, exp, log, nn, where
 
 from ..graph import Graph, sum_edges, triplets
 from ..kernels.bonds import bond_energies
@@ -50,9 +50,9 @@ class StillingerWeber(Potential):
         super().__init__()
         parameters = {"Si-Si-Si": SILICON} if parameters is None else parameters
         self.elements, tables = triple_tables(parameters, LEARNED + FIXED)
-        for name in ("epsilon", "lambda", "costheta0"):
-            if not torch.equal(tables[name], tables[name].mT):
-                raise ValueError(f"{name} of i-j-k and of i-k-j must be the same: it is one angle")
+        for angle in (tables["epsilon"] * tables["lambda"], tables["costheta0"]):
+            if not torch.allclose(angle, angle.mT, rtol=1e-4):
+                raise ValueError("epsilon lambda and costheta0 of i-j-k and of i-k-j must agree: it is one angle")
         self.species = Species(self.elements)
         self.learned = nn.ParameterDict({f"{name}_": tables[name] for name in LEARNED})  # lambda is a word of Python
         for name in FIXED:
@@ -61,14 +61,18 @@ class StillingerWeber(Potential):
 
     @classmethod
     def silicon(cls) -> StillingerWeber:
-        """The published parameters; diamond silicon then has -4.3364 eV/atom at 5.431 Å."""
+        """The published parameters; diamond silicon then has -4.3366 eV/atom at 5.431 Å."""
         return cls()
+
+    @property
+    def tables(self) -> dict[str, Tensor]:
+        """Each parameter as it is now, for every ordered triple of elements."""
+        return {name: self.learned[f"{name}_"] for name in LEARNED} | {name: getattr(self, name) for name in FIXED}
 
     def forward(self, graph: Graph) -> PerAtom:
         graph = graph.within(self.cutoff)
         z = self.species(graph.numbers)
-        parameters = [self.learned[f"{name}_"] for name in LEARNED] + [self.sigma, self.a]
-        return PerAtom(bond_energies(stillinger_weber, stillinger_weber_kernel, graph, z, parameters))
+        return PerAtom(bond_energies(stillinger_weber, stillinger_weber_kernel, graph, z, [*self.tables.values()]))
 
 
 def stillinger_weber(graph: Graph, z, epsilon, lambda_, gamma, costheta0, A, B, p, q, sigma, a):
@@ -84,11 +88,12 @@ def stillinger_weber(graph: Graph, z, epsilon, lambda_, gamma, costheta0, A, B, 
     v2 = (epsilon * A)[ij] * (B[ij] * exp(p[ij] * log_x) - exp(q[ij] * log_x)) * exp(sigma[ij] / below)
     g = where(inside, exp((gamma * sigma)[ij] / below), zero)
 
+    strength, costheta0 = (0.5 * (x + x.mT) for x in (epsilon * lambda_, costheta0))  # files have them rounded
     e, f = triplets(graph)
     ijk = (i[e], j[e], j[f])
     n = graph.vectors / r[:, None]
     cos = (n[e] * n[f]).sum(-1)
-    v3 = (epsilon * lambda_)[ijk] * (cos - costheta0[ijk]) ** 2 * g[e] * g[f]
+    v3 = strength[ijk] * (cos - costheta0[ijk]) ** 2 * g[e] * g[f]
 
     E = 0.5 * sum_edges(where(inside, v2, zero), graph)
     return E.index_add(0, graph.i[e], v3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import sqrt
 
 import torch
-from torch import exp, log, logaddexp, nn, pi, sin, where
+from torch import Tensor, exp, log, logaddexp, nn, pi, sin, where
 
 from ..graph import Graph, sum_edges, triplets
 from ..kernels.bonds import bond_energies
@@ -84,15 +84,22 @@ class Tersoff(Potential):
         return cls(published(*elements))
 
     @classmethod
-    def silicon(cls) -> Tersoff:
-        """Silicon of 1989: -4.6296 eV/atom at 5.432 Å in diamond."""
-        return cls(published("Si"))
+    def silicon(cls, year: int = 1989) -> Tersoff:
+        """Silicon of 1989, -4.6296 eV/atom at 5.432 Å in diamond, or of 1988: better surfaces, worse elasticity."""
+        sets = {1988: {"Si-Si-Si": SILICON_1988}, 1989: published("Si")}
+        if year not in sets:
+            raise ValueError(f"Tersoff published silicon in 1988 and 1989, not in {year}")
+        return cls(sets[year])
+
+    @property
+    def tables(self) -> dict[str, Tensor]:
+        """Each parameter as it is now, for every ordered triple of elements."""
+        return {name: self.learned[name] for name in LEARNED} | {name: getattr(self, name) for name in FIXED}
 
     def forward(self, graph: Graph) -> PerAtom:
         graph = graph.within(self.cutoff)
         z = self.species(graph.numbers)
-        parameters = [self.learned[name] for name in LEARNED] + [self.m, self.R, self.D]
-        return PerAtom(bond_energies(tersoff, tersoff_kernel, graph, z, parameters))
+        return PerAtom(bond_energies(tersoff, tersoff_kernel, graph, z, [*self.tables.values()]))
 
 
 def tersoff(graph: Graph, z, gamma, lambda3, c, d, costheta0, n, beta, lambda2, B, lambda1, A, m, R, D):
