@@ -90,3 +90,25 @@ def water(n=4):
         atoms.rattle(0.05, seed=k)
         frames.append(atoms)
     return frames
+
+
+class PairNetwork(Potential):
+    """A small network on the radial functions of ``PairBasis``."""
+
+    def __init__(self, n: int = 6, hidden: int = 8, cutoff: float = 4.5, seed: int = 0):
+        super().__init__()
+        self.cutoff = cutoff
+        self.basis = PairBasis(n, cutoff)
+        self.basis.requires_grad_(False)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.layers = nn.Sequential(nn.Linear(n, hidden), nn.Tanh(), nn.Linear(hidden, 1)).double()
+        self.register_buffer("scale", torch.ones(n, dtype=torch.float64))
+
+    def prepare(self, graphs):
+        x = torch.cat([sum_edges(self.basis.basis(g.lengths), g) for g in graphs])
+        self.scale = (1 / x.std(0).clamp_min(1e-6)).to(self.scale)
+
+    def forward(self, graph):
+        x = sum_edges(self.basis.basis(graph.lengths), graph) * self.scale
+        return PerAtom(self.layers(x.to(self.scale.dtype)).squeeze(-1))

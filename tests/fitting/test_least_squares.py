@@ -46,7 +46,8 @@ def test_each_kind_of_label_alone_is_enough():
     data = labeled(copper(24), ReferenceEnergies({"Cu": -3.5}) + PairBasis(coefficients=TRUE))
     for kind in ("energy", "forces", "stress"):
         weights = {"energy": 0.0, "forces": 0.0, "stress": 0.0, kind: 1.0}
-        fitted = LeastSquares(ridge=0.0, weights=weights)(ReferenceEnergies({"Cu": -3.5}) + PairBasis(), data)
+        known = data[data.structures.pbc.any(1)] if kind == "stress" else data  # a cluster has no stress
+        fitted = LeastSquares(ridge=0.0, weights=weights)(ReferenceEnergies({"Cu": -3.5}) + PairBasis(), known)
         torch.testing.assert_close(
             fitted.potential.parts[1].coefficients, torch.tensor(TRUE, dtype=torch.float64), atol=1e-7, rtol=0
         )
@@ -220,11 +221,11 @@ def test_bad_data_are_said(data):
     ls = LeastSquares()
     with pytest.raises(TypeError, match="LennardJones is not; fit it by GradientDescent"):
         ls(LennardJones(), data)
-    with pytest.raises(ValueError, match="the dataset is empty"):
+    with pytest.raises(ValueError, match="the training set is empty"):
         ls(PairBasis(), data[[]])
-    with pytest.raises(ValueError, match=r"no frame has labels of forces but their weight is 1; .*weights.forces = 0"):
+    with pytest.raises(ValueError, match=r"no frame of the training set has labels of forces, .*weights.forces = 0"):
         ls(PairBasis(), broken(forces=None))
-    with pytest.raises(ValueError, match="no frame has labels of energy"):
+    with pytest.raises(ValueError, match="has labels of energy"):
         ls(PairBasis(), broken(energy=data.labels.energy * torch.nan))
     energy, forces = data.labels.energy.clone(), data.labels.forces.clone()
     energy[2], forces[data.structures.system == 2] = torch.nan, torch.nan

@@ -1,8 +1,9 @@
 """Fitting: from a potential and a dataset to a fitted potential."""
 
 from .fit import Fit, Fitted, Posterior, fit
+from .gradient_descent import GradientDescent
 from .least_squares import LeastSquares
 from .metrics import errors, predict
 from .weights import Weights
 
-__all__ = ["Fit", "Fitted", "LeastSquares", "Posterior", "Weights", "errors", "fit", "predict"]
+__all__ = ["Fit", "Fitted", "GradientDescent", "LeastSquares", "Posterior", "Weights", "errors", "fit", "predict"]

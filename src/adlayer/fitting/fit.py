@@ -118,7 +118,7 @@ class Fit(Part, ABC):
         """
         start = time.perf_counter()
         self.check(potential)
-        self.weights.check(train)
+        self.weights.check(train, valid)
         potential = with_energies(copy.deepcopy(potential), train, self.energies)
         for data in (train, valid):
             if data is not None:

@@ -12,12 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..graph import Graph
-from ..potential import Potential, Prediction, ReferenceEnergies, Sum, evaluate
+from ..potential import Potential, ReferenceEnergies
 from ..structures import Structures
 from .fit import Fit, Fitted, Posterior, Progress
 from .metrics import chunks
+from .parts import is_trainable, leaves, less, together
 from .regression import Reduced, reduced, regress, triangle_by_normal_equations, triangle_by_qr
-from .weights import Residuals, Weights, residuals
+from .weights import Weights, in_rows
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -116,15 +117,13 @@ class _Parts:
 
     def __init__(self, potential: Potential):
         def is_free(part: Potential) -> bool:
-            parameters = list(part.parameters())
-            return part.linear and (not parameters or any(p.requires_grad for p in parameters))
+            return part.linear and (is_trainable(part) or not list(part.parameters()))
 
-        leaves = _leaves(potential)
-        self.free = [p for p in leaves if is_free(p)]
-        fixed = [p for p in leaves if not is_free(p)]
-        self.fixed = Sum(fixed) if fixed else None
+        terms = leaves(potential)
+        self.free = [p for p in terms if is_free(p)]
+        self.fixed = together([p for p in terms if not is_free(p)])
         self.cutoff, self.device = potential.cutoff, potential.device
-        flags = [torch.full((len(p.coefficients),), is_free(p)) for p in leaves if p.linear]
+        flags = [torch.full((len(p.coefficients),), is_free(p)) for p in terms if p.linear]
         self.places = torch.cat(flags).nonzero().flatten()  # of those fitted among the potential's coefficients
         # Reference energies start from the best guess of compositions alone, everything else from nothing.
         self.start = torch.cat([_double(p.coefficients) * isinstance(p, ReferenceEnergies) for p in self.free])
@@ -174,7 +173,7 @@ class Rows:
         frames, N = slice(chunk.start, chunk.stop), s.counts.double()
         design = [p.design(graph.within(p.cutoff), p_F is not None, p_W is not None) for p in self.parts.free]
         labels = self.train.labels.map(lambda x: x[frames].to(s.device), lambda x: x[atoms].to(s.device))
-        left = self._not_held(graph, labels)
+        left = in_rows(less(labels, self.parts.fixed, graph), s)
         rows = []
 
         def add(columns: list[Tensor], y: Tensor, p: Tensor) -> None:
@@ -196,16 +195,6 @@ class Rows:
             add([w / N[:, None, None, None] for w in W], left.virial, p_W[frames])
         return torch.cat(rows) if rows else N.new_zeros(0, K + 1)
 
-    def _not_held(self, graph: Graph, labels: Prediction) -> Residuals:
-        """Labels less what the fixed parts predict, in the units of the rows."""
-        s, fixed = graph.structures, self.parts.fixed
-        if fixed is None:
-            zero = s.positions.new_zeros(())
-            held = Prediction(zero, zero, zero)
-        else:
-            held = evaluate(fixed, graph.within(fixed.cutoff), stress=labels.stress is not None)
-        return residuals(labels, held, s)
-
 
 def _in_plane(W: Float[Tensor, "systems 3 3 K"], s: Structures) -> Float[Tensor, "systems 3 3 K"]:
     """The symmetric part along the periodic directions, as ``evaluate`` gives it."""
@@ -216,10 +205,6 @@ def _in_plane(W: Float[Tensor, "systems 3 3 K"], s: Structures) -> Float[Tensor,
 def _graphs(structures: Structures, cutoff: float, atoms: int = 2000) -> Iterator[tuple[range, Graph]]:
     for chunk in chunks(structures, atoms):
         yield chunk, Graph.of(structures[list(chunk)], cutoff)
-
-
-def _leaves(potential: Potential) -> list[Potential]:
-    return [leaf for p in potential.parts for leaf in _leaves(p)] if isinstance(potential, Sum) else [potential]
 
 
 def _double(x: Tensor) -> Tensor:

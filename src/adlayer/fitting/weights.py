@@ -33,20 +33,21 @@ class Residuals(NamedTuple):
     virial: Float[Tensor, "systems 3 3"] | None  # eV/atom
 
 
+def in_rows(said: Prediction, structures: Structures) -> Residuals:
+    """Predictions or labels in the units in which their differences are weighed."""
+    N = structures.counts.clamp_min(1).double()
+    per_atom = (structures.measure / N)[:, None, None]
+    return Residuals(
+        None if said.energy is None else said.energy / N.to(said.energy),
+        said.forces,
+        None if said.stress is None else said.stress * per_atom.to(said.stress),
+    )
+
+
 def residuals(predicted: Prediction, labels: Prediction, structures: Structures) -> Residuals:
     """What is predicted minus what is known; NaN where a label is not known, None where no frame has it."""
-    N = structures.counts.clamp_min(1).double()
-
-    def difference(a: Tensor | None, b: Tensor | None, scale: Tensor | None = None) -> Tensor | None:
-        if a is None or b is None:
-            return None
-        return a - b.to(a) if scale is None else (a - b.to(a)) * scale.to(a)
-
-    return Residuals(
-        difference(predicted.energy, labels.energy, 1 / N),
-        difference(predicted.forces, labels.forces),
-        difference(predicted.stress, labels.stress, (structures.measure / N)[:, None, None]),
-    )
+    pairs = zip(in_rows(predicted, structures), in_rows(labels, structures))
+    return Residuals(*(None if a is None or b is None else a - b.to(a) for a, b in pairs))
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,6 @@ class Weights(Part):
 
     def of_frames(self, dataset: Dataset) -> Float[Tensor, "systems"]:
         """The weight of each frame: its own times that of its group."""
-        groups = {info["group"] for info in dataset.info}
-        for name in self.groups:
-            if name not in groups:
-                known = ", ".join(sorted(groups - {""})) or "none"
-                raise ValueError(f"no frame is of group {name!r}{nearest(name, groups)}; the groups are: {known}")
         w = [info["weight"] * self.groups.get(info["group"], 1.0) for info in dataset.info]
         for k, x in enumerate(w):
             if not 0 <= x < float("inf"):
@@ -111,26 +107,35 @@ class Weights(Part):
             spread(dataset.labels.stress, stress, frames),
         )
 
-    def check(self, dataset: Dataset) -> None:
+    def check(self, train: Dataset, valid: Dataset | None = None) -> None:
         """Raise ``ValueError`` where the labels that these weights ask for are not there."""
-        if not len(dataset):
-            raise ValueError("the dataset is empty: there is nothing to fit")
-        if not bool((dataset.structures.counts > 0).all()):
-            raise ValueError(f"{dataset.where(int(dataset.structures.counts.argmin()))} has no atoms")
+        groups = {info["group"] for info in train.info}
+        for name in self.groups:
+            if name not in groups:
+                known = ", ".join(sorted(groups - {""})) or "none"
+                raise ValueError(f"no frame is of group {name!r}{nearest(name, groups)}; the groups are: {known}")
+        for data, of in ((train, "training"), (valid, "validation")):
+            if data is not None:
+                self._check_labels(data, of)
+
+    def _check_labels(self, data: Dataset, of: str) -> None:
+        if not len(data):
+            raise ValueError(f"the {of} set is empty")
+        if not bool((data.structures.counts > 0).all()):
+            raise ValueError(f"{data.where(int(data.structures.counts.argmin()))} has no atoms")
         for name in ("energy", "forces", "stress"):
-            label, w = getattr(dataset.labels, name), getattr(self, name)
+            label, w = getattr(data.labels, name), getattr(self, name)
             if w and (label is None or not bool(label.isfinite().any())):
                 raise ValueError(
-                    f"no frame has labels of {name} but their weight is {w:g}; "
+                    f"no frame of the {of} set has labels of {name}, whose weight is {w:g}; "
                     f"name the key they are stored under when reading, or set weights.{name} = 0"
                 )
-        known = torch.zeros(len(dataset), dtype=torch.bool)
-        p, system = self.precisions(dataset), dataset.structures.system
-        for x, place in ((p.energy, None), (p.forces, system), (p.virial, None)):
+        p, system = self.precisions(data), data.structures.system
+        n_known = torch.zeros(len(data), dtype=torch.long)
+        for x, place in ((p.energy, torch.arange(len(data))), (p.forces, system), (p.virial, torch.arange(len(data)))):
             if x is not None:
-                some = (x > 0).flatten(1).any(1) if x.ndim > 1 else x > 0
-                known |= some if place is None else torch.zeros_like(known).index_put((place[some],), some[some])
-        missing = (~known & (self.of_frames(dataset) > 0)).nonzero().flatten().tolist()
+                n_known.index_add_(0, place, (x.flatten(1) if x.ndim > 1 else x[:, None]).gt(0).sum(1))
+        missing = ((n_known == 0) & (self.of_frames(data) > 0)).nonzero().flatten().tolist()
         if missing:
             more = f" (nor have {len(missing) - 1} others)" if len(missing) > 1 else ""
-            raise ValueError(f"{dataset.where(missing[0])} has none of the labels to be fitted{more}; leave it out")
+            raise ValueError(f"{data.where(missing[0])} has none of the labels to be fitted{more}; leave it out")
