@@ -32,7 +32,7 @@ class Run:
     structures: Structures  # where the atoms ended
     prediction: Prediction  # and what was said of them there
     steps: np.ndarray  # how many each system made
-    reasons: list[str]  # why each ended: "finished", or what was wrong
+    reason: list[str]  # why each ended: "finished", or what was wrong
     log: dict[
         str, np.ndarray
     ]  # "step" [records]; what the engine observed [records, systems], NaN after a system's end
@@ -41,7 +41,7 @@ class Run:
     @property
     def finished(self) -> np.ndarray:
         """Which systems came to their proper end."""
-        return np.array([r == FINISHED for r in self.reasons], dtype=bool)
+        return np.array([r == FINISHED for r in self.reason], dtype=bool)
 
     @property
     def frames(self) -> list[Atoms]:
@@ -117,7 +117,7 @@ def run(
         structures=Structures.cat(end.structures for end in ends),
         prediction=_together(ends),
         steps=np.array([end.step for end in ends], dtype=int),
-        reasons=[end.reason for end in ends],
+        reason=[end.reason for end in ends],
         log=job.log(),
         templates=templates,
     )

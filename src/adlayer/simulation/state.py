@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ase import Atoms
 
 
-# What the rows of a field of a state belong to. Coordinates are what a relaxation moves: the atoms, and after them three
-# rows for each system.
+# What the rows of a field of a state belong to. Coordinates are what a relaxation moves: the atoms, and after them
+# three rows for each system.
 ATOMS = {"per": "atoms", "axis": 0}
 SYSTEMS = {"per": "systems", "axis": 0}
 COORDINATES = {"per": "coordinates", "axis": 0}
