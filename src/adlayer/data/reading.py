@@ -143,7 +143,7 @@ def _slice(index: int | slice | str | None) -> slice:
 
 def _check_length(dataset: Dataset, path: Path, units: str | Mapping[str, str]) -> None:
     """Raise where the unit of length cannot be right: atoms at half their usual distances, or twice."""
-    from .doctor import nearest_distances
+    from .doctor.view import nearest_distances
 
     ratio = nearest_distances(dataset[: min(len(dataset), 20)].structures).median().item()
     if ratio < 0.6 or 1.65 < ratio < 2.3:
