@@ -163,9 +163,16 @@ def fit(
         seed: of all random numbers.
     """
     potential = build(potential, Potential)
-    if method is None:
-        method = "LeastSquares" if potential.linear else "GradientDescent"
-    return build(method, Fit)(potential, train, valid, folder=folder, progress=progress, seed=seed)
+    method = default_method(potential) if method is None else build(method, Fit)
+    return method(potential, train, valid, folder=folder, progress=progress, seed=seed)
+
+
+def default_method(potential: Potential) -> Fit:
+    """Least squares where it is linear, gradient descent otherwise."""
+    from .gradient_descent import GradientDescent
+    from .least_squares import LeastSquares
+
+    return LeastSquares() if potential.linear else GradientDescent()
 
 
 def with_energies(potential: Potential, train: Dataset, energies: Mapping[str, float] | str) -> Potential:
