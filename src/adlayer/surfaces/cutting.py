@@ -13,7 +13,7 @@ TOLERANCE = 1e-4  # Å: positions closer than this are the same
 
 
 def translations(crystal: Atoms) -> np.ndarray:
-    """The translations, in fractions of the cell, that bring the crystal onto itself: several unless it is primitive."""
+    """Translations, in fractions of the cell, which bring the crystal onto itself; several unless it is primitive."""
     f = crystal.get_scaled_positions(wrap=True)
     numbers = crystal.numbers
     rarest = min(set(numbers), key=lambda z: (np.sum(numbers == z), z))
