@@ -1,7 +1,7 @@
 """The atomic cluster expansion, fused: what ``nn.cluster_expansion`` and ``potentials.ace`` define, for a CPU.
 
-Atoms are taken in blocks of ``LANES`` of one element, so that the innermost loop of every product runs over atoms and is
-one vector instruction. Products are evaluated as a graph of products of two, and differentiated by walking it backwards;
+Atoms are taken in blocks of ``LANES`` of one element, so that the innermost loop of every product runs over atoms and
+is vector instructions. Products are evaluated as a graph of products of two, and differentiated by walking it backwards;
 couplings are contracted into the weights of its nodes beforehand.
 """
 
@@ -20,10 +20,9 @@ from torch import Tensor
 from ..graph import Graph
 from ..nn.cluster_expansion import _KNOWN, ClusterExpansion
 from ..nn.spherical_harmonics import harmonic_norms
-from .one_particle import Tables, gather, push, room, scatter
+from .one_particle import WIDTH, Tables, fast, gather, push, room, scatter
 
 LANES = 16
-_fast = {"cache": True, "fastmath": True, "error_model": "numpy"}
 
 
 class Nodes(NamedTuple):
@@ -75,7 +74,7 @@ def run_reverse(vectors, first, j, species, weights, T, nodes, adjoint, gradient
 
 
 def run_forward(vectors, first, j, species, weights, T, nodes, adjoint, direction):
-    """How ``rho`` changes when the vectors move by ``direction``, and its derivative by the weights under ``adjoint``."""
+    """Change of ``rho`` when the vectors move by ``direction``; the derivative of it by the weights, under ``adjoint``."""
     atoms, elements = blocks(species)
     n_threads = max(1, min(numba.get_num_threads(), len(atoms)))
     rho = np.zeros((len(species), weights.shape[1]), vectors.dtype)
@@ -84,27 +83,27 @@ def run_forward(vectors, first, j, species, weights, T, nodes, adjoint, directio
     return rho, gw.sum(0)
 
 
-@njit(**_fast)
-def _most_edges(atoms, first):
+@njit(**fast)
+def _most_chunks(atoms, first, n_elements):
+    """Room that the edges of any block need, in chunks; each atom may leave one unfilled per element."""
     most = 0
     for b in range(len(atoms)):
         n = 0
         for a in atoms[b]:
             if a >= 0:
-                n += first[a + 1] - first[a]
+                n += (first[a + 1] - first[a]) // WIDTH + n_elements
         most = max(most, n)
     return most
 
 
-@njit(parallel=True, **_fast)
+@njit(parallel=True, **fast)
 def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adjoint, rho, g, gw, n_threads):
     n_A, n_inner, n_nodes = weights.shape[2] - len(nodes.left), nodes.n_inner[0], len(nodes.left)
-    n_rho, most, left, right = weights.shape[1], _most_edges(atoms, first), nodes.left, nodes.right
+    n_rho, most, left, right = weights.shape[1], _most_chunks(atoms, first, len(T.pairs)), nodes.left, nodes.right
     for thread in prange(n_threads):
         edges, A = room(most, T, vectors), np.empty(n_A, vectors.dtype)
         V, D = np.empty((n_A + n_inner, LANES), vectors.dtype), np.empty((n_A + n_inner, LANES), vectors.dtype)
         outer, acc = np.empty((n_rho, LANES), vectors.dtype), np.empty((n_rho, LANES), vectors.dtype)
-        S, Q = np.empty(edges.Y.shape[1], vectors.dtype), np.empty(edges.Y.shape[1], vectors.dtype)
         end = np.empty(LANES + 1, np.int64)
         for b in range(thread, len(atoms), n_threads):
             w = weights[elements[b]]
@@ -120,7 +119,9 @@ def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adj
                 for v in range(n_A):
                     V[v, lane] = A[v]
             for k in range(n_inner):
-                V[n_A + k] = V[left[k]] * V[right[k]]
+                l, r = left[k], right[k]
+                for i in range(LANES):
+                    V[n_A + k, i] = V[l, i] * V[r, i]
             acc[:] = 0
             if len(gw):
                 for d in range(n_rho):
@@ -141,10 +142,10 @@ def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adj
                     if len(g):
                         for v in range(n_A):
                             A[v] = D[v, lane]
-                        scatter(A, T, edges, end[lane], end[lane + 1], S, Q, g)
+                        scatter(A, T, edges, end[lane], end[lane + 1], g)
 
 
-@njit(**_fast)
+@njit(**fast)
 def _walk_one(w, left, right, n_A, n_inner, V, D, outer, acc):
     """Sum up one density and walk its products backwards: ``D`` becomes its derivative by every inner node."""
     for k in range(n_inner, len(left)):
@@ -168,7 +169,7 @@ def _walk_one(w, left, right, n_A, n_inner, V, D, outer, acc):
             D[v, i] = (D[v, i] + w[v]) * outer[i]
 
 
-@njit(**_fast)
+@njit(**fast)
 def _walk(w, left, right, n_A, n_inner, V, D, outer, acc):
     """The same for several densities, weighted by ``outer``."""
     c = np.empty(LANES, V.dtype)
@@ -193,10 +194,10 @@ def _walk(w, left, right, n_A, n_inner, V, D, outer, acc):
                 D[v, i] += w[d, v] * outer[d, i]
 
 
-@njit(parallel=True, **_fast)
+@njit(parallel=True, **fast)
 def _forward(vectors, first, j, species, atoms, elements, weights, T, nodes, adjoint, direction, rho, gw, n_threads):
-    n_A, n_inner, n_nodes = weights.shape[2] - len(nodes.left), nodes.n_inner[0], len(nodes.left)
-    n_rho, most, left, right = weights.shape[1], _most_edges(atoms, first), nodes.left, nodes.right
+    n_A, n_nodes = weights.shape[2] - len(nodes.left), len(nodes.left)
+    n_rho, most, left, right = weights.shape[1], _most_chunks(atoms, first, len(T.pairs)), nodes.left, nodes.right
     for thread in prange(n_threads):
         edges, A = room(most, T, vectors), np.empty(n_A, vectors.dtype)
         V, D = np.empty((n_A + n_nodes, LANES), vectors.dtype), np.empty((n_A + n_nodes, LANES), vectors.dtype)
@@ -243,7 +244,7 @@ def tables(expansion: ClusterExpansion) -> tuple[Tables, Nodes]:
             sets=np.array([(end - R.n, end, *R.kinds) for end, R in zip(ends, expansion.radial)]).reshape(-1, 4),
             first=np.array([R.first for R in expansion.radial]),
             recursion=torch.cat([R.recursion for R in expansion.radial]).numpy(),
-            l_max=basis.l_max,
+            size=np.diff(basis.start),
             start=basis.start,
             norms=harmonic_norms(int(basis.l_max.max(initial=0))),
             cutoff=np.array([R.cutoff for R in expansion.radial][:1]),
@@ -263,107 +264,162 @@ def densities(
     species: Int[Tensor, "atoms"],
     expansion: ClusterExpansion,
 ) -> Float[Tensor, "atoms densities"]:
-    """``ClusterExpansion.densities``, fused on a CPU."""
+    """``ClusterExpansion.densities``, fused on a CPU; what is differentiated twice by the vectors is plain torch."""
     if vectors.device.type != "cpu":
         return expansion.densities(vectors, weights, graph.i, graph.j, species)
-    eager = vectors.requires_grad and weights.shape[1] == 1
-    rho, _ = _densities(vectors, weights, graph.first, graph.i, graph.j, species, expansion.key, eager)
-    return rho
+    of = graph.first, graph.i, graph.j, species, expansion.key
+    eager = vectors.requires_grad and weights.shape[1] == 1  # energy and forces in one pass
+    rho, _ = _densities(vectors, weights, *of, eager)
+    return rho + _densities_by_weights(weights, vectors, *of) if weights.requires_grad else rho
 
 
-def _numpy(*tensors: Tensor) -> list[np.ndarray]:
+def _arrays(*tensors: Tensor) -> list[np.ndarray]:
     return [t.detach().contiguous().numpy() for t in tensors]
+
+
+# Autograd asks an operator for all of its derivatives or none. Derivatives by vectors and by weights therefore belong to
+# operators of their own: one has the value, the other is zero. Forces then never pay for derivatives by the weights.
 
 
 @torch.library.custom_op("adlayer::ace_densities", mutates_args=())
 def _densities(
     vectors: Tensor, weights: Tensor, first: Tensor, i: Tensor, j: Tensor, species: Tensor, key: int, eager: bool
 ) -> tuple[Tensor, Tensor]:
-    v, w, f, n, s = _numpy(vectors, weights, first, j, species)
-    one = np.ones((len(s), w.shape[1]), v.dtype)
-    rho, g, _ = run_reverse(v, f, n, s, w, *tables(_KNOWN[key]), one, eager)
+    """Densities, and the derivatives of their sum by the vectors if ``eager``; derivatives by the vectors."""
+    v, w, f, n, s = _arrays(vectors, weights, first, j, species)
+    rho, g, _ = run_reverse(v, f, n, s, w, *tables(_KNOWN[key]), np.ones((len(s), w.shape[1]), v.dtype), eager)
     return torch.from_numpy(rho), torch.from_numpy(g)
 
 
-@_densities.register_fake
-def _(vectors, weights, first, i, j, species, key, eager):
-    n_edges = vectors.shape[0] if eager else 0
-    return vectors.new_empty(species.shape[0], weights.shape[1]), vectors.new_empty(n_edges, 3)
+@torch.library.custom_op("adlayer::ace_densities_by_weights", mutates_args=())
+def _densities_by_weights(
+    weights: Tensor, vectors: Tensor, first: Tensor, i: Tensor, j: Tensor, species: Tensor, key: int
+) -> Tensor:
+    """Zero; derivatives of the densities by the weights."""
+    return vectors.new_zeros(species.shape[0], weights.shape[1])
 
 
-@torch.library.custom_op("adlayer::ace_vjp", mutates_args=())
-def _vjp(
-    adjoint: Tensor, vectors: Tensor, weights: Tensor, first: Tensor, i: Tensor, j: Tensor, species: Tensor, key: int
-) -> tuple[Tensor, Tensor]:
-    """Derivatives of ``sum(adjoint * rho)`` by vectors and weights."""
-    a, v, w, f, n, s = _numpy(adjoint, vectors, weights, first, j, species)
-    _, g, gw = run_reverse(v, f, n, s, w, *tables(_KNOWN[key]), a, True, True)
-    return torch.from_numpy(g), torch.from_numpy(gw)
+@torch.library.custom_op("adlayer::ace_gradient", mutates_args=())
+def _gradient(
+    adjoint: Tensor, weights: Tensor, vectors: Tensor, first: Tensor, i: Tensor, j: Tensor, species: Tensor, key: int
+) -> Tensor:
+    """Derivatives of ``sum(adjoint * rho)`` by the vectors; derivatives by the adjoint and the weights."""
+    a, v, w, f, n, s = _arrays(adjoint, vectors, weights, first, j, species)
+    return torch.from_numpy(run_reverse(v, f, n, s, w, *tables(_KNOWN[key]), a, True)[1])
 
 
-@_vjp.register_fake
-def _(adjoint, vectors, weights, first, i, j, species, key):
-    return torch.empty_like(vectors), torch.empty_like(weights)
+@torch.library.custom_op("adlayer::ace_gradient_by_vectors", mutates_args=())
+def _gradient_by_vectors(
+    vectors: Tensor, adjoint: Tensor, weights: Tensor, first: Tensor, i: Tensor, j: Tensor, species: Tensor, key: int
+) -> Tensor:
+    """Zero; derivatives of the gradient by the vectors."""
+    return torch.zeros_like(vectors)
 
 
-@torch.library.custom_op("adlayer::ace_jvp", mutates_args=())
-def _jvp(
+@torch.library.custom_op("adlayer::ace_weight_gradient", mutates_args=())
+def _weight_gradient(
+    adjoint: Tensor, weights: Tensor, vectors: Tensor, first: Tensor, j: Tensor, species: Tensor, key: int
+) -> Tensor:
+    """Derivatives of ``sum(adjoint * rho)`` by the weights."""
+    a, v, w, f, n, s = _arrays(adjoint, vectors, weights, first, j, species)
+    return torch.from_numpy(run_reverse(v, f, n, s, w, *tables(_KNOWN[key]), a, False, True)[2])
+
+
+@torch.library.custom_op("adlayer::ace_along", mutates_args=())
+def _along(
     direction: Tensor,
     adjoint: Tensor,
-    vectors: Tensor,
     weights: Tensor,
+    vectors: Tensor,
     first: Tensor,
     j: Tensor,
     species: Tensor,
     key: int,
 ) -> tuple[Tensor, Tensor]:
-    """Change of ``rho`` along a direction of the vectors, and its derivative by the weights under ``adjoint``."""
-    d, a, v, w, f, n, s = _numpy(direction, adjoint, vectors, weights, first, j, species)
+    """Change of ``rho`` when the vectors move by ``direction``; the derivative of it by the weights, under the adjoint."""
+    d, a, v, w, f, n, s = _arrays(direction, adjoint, vectors, weights, first, j, species)
     rho, gw = run_forward(v, f, n, s, w, *tables(_KNOWN[key]), a, d)
     return torch.from_numpy(rho), torch.from_numpy(gw)
 
 
-@_jvp.register_fake
-def _(direction, adjoint, vectors, weights, first, j, species, key):
+@_densities.register_fake
+def _(vectors, weights, first, i, j, species, key, eager):
+    return vectors.new_empty(len(species), weights.shape[1]), vectors.new_empty(len(vectors) if eager else 0, 3)
+
+
+@_densities_by_weights.register_fake
+def _(weights, vectors, first, i, j, species, key):
+    return vectors.new_empty(len(species), weights.shape[1])
+
+
+@_gradient.register_fake
+def _(adjoint, weights, vectors, *rest):
+    return torch.empty_like(vectors)
+
+
+@_gradient_by_vectors.register_fake
+def _(vectors, *rest):
+    return torch.empty_like(vectors)
+
+
+@_weight_gradient.register_fake
+def _(adjoint, weights, *rest):
+    return torch.empty_like(weights)
+
+
+@_along.register_fake
+def _(direction, adjoint, weights, *rest):
     return torch.empty_like(adjoint), torch.empty_like(weights)
 
 
+def _keep(ctx, inputs, output):
+    *tensors, ctx.key = inputs
+    ctx.save_for_backward(*tensors)
+
+
 def _keep_densities(ctx, inputs, output):
-    vectors, weights, first, i, j, species, ctx.key, ctx.eager = inputs
-    ctx.save_for_backward(vectors, weights, first, i, j, species, output[1])
+    *tensors, ctx.key, ctx.eager = inputs
+    ctx.save_for_backward(*tensors, output[1])
     ctx.mark_non_differentiable(output[1])
 
 
 def _back_densities(ctx, adjoint, _):
     vectors, weights, first, i, j, species, g = ctx.saved_tensors
-    if ctx.eager and not torch.is_grad_enabled() and not ctx.needs_input_grad[1]:
-        return g * adjoint[i], *[None] * 7
-    g, gw = _vjp(adjoint, vectors, weights, first, i, j, species, ctx.key)
-    return g, gw, *[None] * 6
+    if ctx.eager and not torch.is_grad_enabled():
+        return g * adjoint.index_select(0, i), *[None] * 7
+    of = first, i, j, species, ctx.key
+    g = _gradient(adjoint, weights, vectors, *of)
+    if torch.is_grad_enabled() and vectors.requires_grad:
+        g = g + _gradient_by_vectors(vectors, adjoint, weights, *of)
+    return g, *[None] * 7
 
 
-def _keep_vjp(ctx, inputs, output):
-    *tensors, ctx.key = inputs
-    ctx.save_for_backward(*tensors)
+def _back_densities_by_weights(ctx, adjoint):
+    weights, vectors, first, i, j, species = ctx.saved_tensors
+    if not torch.is_grad_enabled():
+        return _weight_gradient(adjoint, weights, vectors, first, j, species, ctx.key), *[None] * 6
+    rho = _KNOWN[ctx.key].densities(vectors, weights, i, j, species)
+    return torch.autograd.grad(rho, weights, adjoint, create_graph=True)[0], *[None] * 6
 
 
-def _back_vjp(ctx, direction, weight_direction):
-    adjoint, vectors, weights, first, i, j, species = ctx.saved_tensors
-    along, gw = _jvp(direction, adjoint, vectors, weights, first, j, species, ctx.key)
-    along = along + _densities(vectors, weight_direction, first, i, j, species, ctx.key, False)[0]
-    g = None
-    if ctx.needs_input_grad[1]:  # second derivatives by positions: plain torch
-        g = _plain_second(adjoint, vectors, weights, i, j, species, ctx.key, direction, weight_direction)
-    return along, g, gw, *[None] * 5
+def _back_gradient(ctx, direction):
+    adjoint, weights, vectors, first, i, j, species = ctx.saved_tensors
+    if torch.is_grad_enabled():
+        raise NotImplementedError("ACE: third derivatives are not there")
+    rho, gw = _along(direction, adjoint, weights, vectors, first, j, species, ctx.key)
+    return rho, gw, *[None] * 6
 
 
-def _plain_second(adjoint, vectors, weights, i, j, species, key, direction, weight_direction):
+def _back_gradient_by_vectors(ctx, direction):
+    vectors, adjoint, weights, first, i, j, species = ctx.saved_tensors
+    create = torch.is_grad_enabled()
     with torch.enable_grad():
-        v, w = vectors.detach().requires_grad_(), weights.detach().requires_grad_()
-        rho = _KNOWN[key].densities(v, w, i, j, species)
-        g, gw = torch.autograd.grad(rho, [v, w], adjoint.detach(), create_graph=True)
-        return torch.autograd.grad([g, gw], [v], [direction, weight_direction])[0]
+        v = vectors if create else vectors.detach().requires_grad_()
+        g = torch.autograd.grad(_KNOWN[ctx.key].densities(v, weights, i, j, species), v, adjoint, create_graph=True)[0]
+        return torch.autograd.grad(g, v, direction, create_graph=create)[0], *[None] * 7
 
 
 _densities.register_autograd(_back_densities, setup_context=_keep_densities)
-_vjp.register_autograd(_back_vjp, setup_context=_keep_vjp)
+_densities_by_weights.register_autograd(_back_densities_by_weights, setup_context=_keep)
+_gradient.register_autograd(_back_gradient, setup_context=_keep)
+_gradient_by_vectors.register_autograd(_back_gradient_by_vectors, setup_context=_keep)

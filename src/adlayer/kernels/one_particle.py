@@ -1,6 +1,8 @@
 """Radial functions, harmonics and their sums over the neighbors of one atom, with derivatives.
 
-Fused forms of ``nn.radial_polynomials`` and ``nn.spherical_harmonics``, for the kernels that need them edge by edge.
+Fused forms of ``nn.radial_polynomials`` and ``nn.spherical_harmonics``. The edges of an atom are taken ``WIDTH`` at a time,
+all to neighbors of one element, so that innermost loops run over edges and become vector instructions; what is left over
+is filled up with edges that give zero.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-_fast = {"cache": True, "fastmath": True, "error_model": "numpy"}
+WIDTH = 8
+fast = {"cache": True, "fastmath": True, "error_model": "numpy"}
 
 
 class Tables(NamedTuple):
@@ -20,52 +23,109 @@ class Tables(NamedTuple):
     sets: np.ndarray  # [set, (first function, end, transform, envelope)]
     first: np.ndarray  # [set] the constant polynomial
     recursion: np.ndarray  # [radial function, (a, b, c)]
-    l_max: np.ndarray  # [radial function]
-    start: np.ndarray  # [radial function + 1] where its (l, m) begin
+    size: np.ndarray  # [radial function] number of (l, m)
+    start: np.ndarray  # [radial function + 1] where they begin
     norms: np.ndarray  # [l, m]
     cutoff: np.ndarray  # [1]
 
 
 class Edges(NamedTuple):
-    """What the edges of some atoms give, one row each."""
+    """What edges give, ``WIDTH`` of them in each chunk."""
 
-    e: np.ndarray  # [edges] their places in the graph
-    neighbor: np.ndarray  # [edges] element of the neighbor
-    u: np.ndarray  # [edges, 3] directions
-    R: np.ndarray  # [edges, radial functions]
-    dR: np.ndarray  # [edges, radial functions]
-    Y: np.ndarray  # [edges, lm]
-    G: np.ndarray  # [edges, 3, lm] gradients of Y
+    e: np.ndarray  # [chunk, WIDTH] their places in the graph, -1 where there is none
+    neighbor: np.ndarray  # [chunk] element of the neighbors
+    r: np.ndarray  # [chunk, WIDTH]
+    u: np.ndarray  # [chunk, 3, WIDTH] directions
+    R: np.ndarray  # [chunk, radial function, WIDTH]
+    dR: np.ndarray  # [chunk, radial function, WIDTH]
+    Y: np.ndarray  # [chunk, lm, WIDTH]
+    G: np.ndarray  # [chunk, 3, lm, WIDTH] gradients of Y
+    work: np.ndarray  # [room, WIDTH]
 
 
-@njit(**_fast)
-def room(n_edges, T, like):
-    """Room for so many edges."""
-    n, lm = len(T.l_max), T.norms.shape[0] ** 2
+@njit(**fast)
+def room(n_chunks, T, like):
+    """Room for so many chunks."""
+    n, L = len(T.size), T.norms.shape[0]
+    lm = L * L
     return Edges(
-        np.empty(n_edges, np.int64),
-        np.empty(n_edges, np.int64),
-        np.empty((n_edges, 3), like.dtype),
-        np.empty((n_edges, n), like.dtype),
-        np.empty((n_edges, n), like.dtype),
-        np.empty((n_edges, lm), like.dtype),
-        np.empty((n_edges, 3, lm), like.dtype),
+        np.empty((n_chunks, WIDTH), np.int64),
+        np.empty(n_chunks, np.int64),
+        np.empty((n_chunks, WIDTH), like.dtype),
+        np.empty((n_chunks, 3, WIDTH), like.dtype),
+        np.empty((n_chunks, n, WIDTH), like.dtype),
+        np.empty((n_chunks, n, WIDTH), like.dtype),
+        np.empty((n_chunks, lm, WIDTH), like.dtype),
+        np.empty((n_chunks, 3, lm, WIDTH), like.dtype),
+        np.empty((4 * (L + 2) + 4, WIDTH), like.dtype),
     )
 
 
-@njit(**_fast)
-def transformed(r, r0, cutoff, kind):
+@njit(**fast)
+def gather(atom, center, T, first, j, species, vectors, edges, here, A):
+    """Sum ``R_n Y_lm`` over the neighbors of an atom into ``A``; what its edges give goes to the chunks from ``here`` on.
+
+    Returns where the next atom's chunks go. Longer edges than the cutoff are left out.
+    """
+    cutoff2 = T.cutoff[0] ** 2
+    A[:] = 0
+    for neighbor in range(T.pairs.shape[1]):
+        n = 0
+        for e in range(first[atom], first[atom + 1]):
+            if species[j[e]] != neighbor:
+                continue
+            x, y, z = vectors[e, 0], vectors[e, 1], vectors[e, 2]
+            r2 = x * x + y * y + z * z
+            if r2 >= cutoff2:
+                continue
+            r = np.sqrt(r2)
+            edges.e[here, n], edges.r[here, n] = e, r
+            edges.u[here, 0, n], edges.u[here, 1, n], edges.u[here, 2, n] = x / r, y / r, z / r
+            n += 1
+            if n == WIDTH:
+                _chunk(T, center, neighbor, edges, here, n, A)
+                here, n = here + 1, 0
+        if n:
+            _chunk(T, center, neighbor, edges, here, n, A)
+            here += 1
+    return here
+
+
+@njit(**fast)
+def _chunk(T, center, neighbor, edges, here, n, A):
+    """Functions of the ``n`` edges of a chunk, added to ``A``."""
+    u, R, Y = edges.u[here], edges.R[here], edges.Y[here]
+    edges.neighbor[here] = neighbor
+    for i in range(n, WIDTH):
+        edges.e[here, i], edges.r[here, i] = -1, 0.5 * T.cutoff[0]
+        u[0, i], u[1, i], u[2, i] = 0, 0, 1
+    _radial(T, T.pairs[center, neighbor], edges.r[here], n, edges.work, R, edges.dR[here])
+    _harmonics(T.norms, edges.r[here], u, edges.work, Y, edges.G[here])
+    base = neighbor * T.start[-1]
+    for k in range(len(T.size)):
+        start = base + T.start[k]
+        for lm in range(T.size[k]):
+            total = A[start + lm]
+            for i in range(WIDTH):
+                total += R[k, i] * Y[lm, i]
+            A[start + lm] = total
+
+
+@njit(**fast)
+def _transformed(r, r0, cutoff, kind):
     """``x(r)`` and its derivative; kinds are numbered as in ``nn.radial_polynomials.TRANSFORMS``."""
     s = r / r0
     if kind == 0:  # agnesi
-        h, dh = s**4 / (1 + s * s), 2 * s**3 * (2 + s * s) / (1 + s * s) ** 2
-        x = 1 / (1 + 10 / 13 * h)
-        return x, -10 / 13 * dh * x * x / r0
+        v = 1 / (1 + s * s)
+        s3 = s * s * s
+        x = 1 / (1 + 10 / 13 * s3 * s * v)
+        return x, -20 / 13 * s3 * (2 + s * s) * v * v * x * x / r0
     if kind == 1:  # morse
         x = np.exp(-2.0 * (s - 1))
         return x, -2.0 / r0 * x
     if kind == 2:  # inverse
-        return (1 + s) ** -2, -2 * (1 + s) ** -3 / r0
+        v = 1 / (1 + s)
+        return v * v, -2 * v * v * v / r0
     if kind == 3:  # exponential
         x = np.exp(-5.25 * (r / cutoff - 1))
         return x, -5.25 / cutoff * x
@@ -73,8 +133,8 @@ def transformed(r, r0, cutoff, kind):
     return np.cos(k * r), -k * np.sin(k * r)
 
 
-@njit(**_fast)
-def envelope(r, r0, cutoff, y, dy, kind):
+@njit(**fast)
+def _envelope(r, r0, cutoff, y, dy, kind):
     """``f(r)`` and its derivative; kinds are numbered as in ``nn.radial_polynomials.ENVELOPES``."""
     if kind == 0:  # polynomial
         u = 1 - y * y
@@ -82,7 +142,7 @@ def envelope(r, r0, cutoff, y, dy, kind):
     if kind == 3:  # repulsive
         t = r / cutoff
         u = 1 - t * t
-        return r0 / r * u**3, -r0 / r * u * u * (u / r + 6 * t / cutoff)
+        return r0 / r * u * u * u, -r0 / r * u * u * (u / r + 6 * t / cutoff)
     k = np.pi / cutoff
     c, s = np.cos(k * r), np.sin(k * r)
     if kind == 1:  # cosine
@@ -91,118 +151,125 @@ def envelope(r, r0, cutoff, y, dy, kind):
     return f, (k * c * (1 + c) - k * s * s - f) / r
 
 
-@njit(**_fast)
-def radial(r, pair, sets, first, recursion, cutoff, R, dR):
-    """``R_n(r)`` and ``dR_n/dr`` of one pair of elements."""
-    for k in range(len(sets)):
-        start, end = sets[k, 0], sets[k, 1]
+@njit(**fast)
+def _radial(T, pair, r, n_edges, work, R, dR):
+    """``R_n(r)`` and ``dR_n/dr``; the recursion of the polynomials holds for their product with the envelope as well."""
+    cutoff = T.cutoff[0]
+    y, dy = work[0], work[1]
+    for k in range(len(T.sets)):
+        start, end = T.sets[k, 0], T.sets[k, 1]
         if end == start:
             continue
         r0, slope, shift = pair[k, 0], pair[k, 1], pair[k, 2]
-        x, dx = transformed(r, r0, cutoff, sets[k, 2])
-        y, dy = slope * x + shift, slope * dx
-        f, df = envelope(r, r0, cutoff, y, dy, sets[k, 3])
-        p, below, dp, dbelow = first[k], 0.0, 0.0, 0.0
-        for n in range(start, end):
-            R[n] = f * p
-            dR[n] = df * p + f * dy * dp
-            a, b, c = recursion[n, 0], recursion[n, 1], recursion[n, 2]
-            u = a * y - b
-            p, below, dp, dbelow = u * p - c * below, p, u * dp + a * p - c * dbelow, dp
+        for i in range(WIDTH):
+            x, dx = _transformed(r[i], r0, cutoff, T.sets[k, 2])
+            y[i], dy[i] = slope * x + shift, slope * dx
+            f, df = _envelope(r[i], r0, cutoff, y[i], dy[i], T.sets[k, 3])
+            here = T.first[k] if i < n_edges else 0.0
+            R[start, i], dR[start, i] = f * here, df * here
+        for n in range(start, end - 1):
+            a, b, c = T.recursion[n, 0], T.recursion[n, 1], T.recursion[n, 2]
+            if n == start:
+                for i in range(WIDTH):
+                    dR[n + 1, i] = (a * y[i] - b) * dR[n, i] + a * dy[i] * R[n, i]
+                    R[n + 1, i] = (a * y[i] - b) * R[n, i]
+            else:
+                for i in range(WIDTH):
+                    dR[n + 1, i] = (a * y[i] - b) * dR[n, i] + a * dy[i] * R[n, i] - c * dR[n - 1, i]
+                    R[n + 1, i] = (a * y[i] - b) * R[n, i] - c * R[n - 1, i]
 
 
-@njit(**_fast)
-def harmonics(x, y, z, r, norms, Y, G):
-    """``Y_lm`` of the direction ``(x, y, z)`` and its gradient by the vector of length ``r``, one row per component."""
-    l_max = norms.shape[0] - 1
-    c, s, c1, s1, Qmm = 1.0, 0.0, 0.0, 0.0, 1.0
-    for m in range(l_max + 1):
-        Q, below, dQ, dbelow = Qmm, 0.0, 0.0, 0.0
-        for l in range(m, l_max + 1):
-            F = norms[l, m]
-            for sign in (1, -1):
-                if sign == -1 and m == 0:
-                    continue
-                k = l * (l + 1) + sign * m
-                if sign == 1:
-                    value, gx, gy, gz = F * Q * c, F * Q * m * c1, -F * Q * m * s1, F * dQ * c
-                else:
-                    value, gx, gy, gz = F * Q * s, F * Q * m * s1, F * Q * m * c1, F * dQ * s
-                along = gx * x + gy * y + gz * z  # the polynomials are not homogeneous: keep what is tangent
-                Y[k] = value
-                G[0, k], G[1, k], G[2, k] = (gx - along * x) / r, (gy - along * y) / r, (gz - along * z) / r
-            inverse = 1.0 / (l + 1 - m)
-            Q, below, dQ, dbelow = (
-                ((2 * l + 1) * z * Q - (l + m) * below) * inverse,
-                Q,
-                ((2 * l + 1) * (Q + z * dQ) - (l + m) * dbelow) * inverse,
-                dQ,
-            )
-        c, s, c1, s1, Qmm = x * c - y * s, x * s + y * c, c, s, (2 * m + 1) * Qmm
+@njit(**fast)
+def _harmonics(norms, r, u, work, Y, G):
+    """``Y_lm`` of the directions and their gradients by the vectors."""
+    L = norms.shape[0]
+    Q, dQ = work[4 : L + 6], work[L + 6 : 2 * L + 8]  # Legendre functions of one m, l from m on
+    c, s, c1, s1 = work[0], work[1], work[2], work[3]  # Re and Im of (x + iy)^m and of m (x + iy)^(m - 1)
+    c[:], s[:], c1[:], s1[:] = 1, 0, 0, 0
+    Qmm = 1.0
+    for m in range(L):
+        for l in range(m, L):
+            if l == m:
+                Q[l], dQ[l] = Qmm, 0
+            else:
+                a, b = (2 * l - 1) / (l - m), (l + m - 1) / (l - m)
+                for i in range(WIDTH):
+                    Q[l, i] = a * u[2, i] * Q[l - 1, i]
+                    dQ[l, i] = a * (Q[l - 1, i] + u[2, i] * dQ[l - 1, i])
+                if l > m + 1:
+                    for i in range(WIDTH):
+                        Q[l, i] -= b * Q[l - 2, i]
+                        dQ[l, i] -= b * dQ[l - 2, i]
+            _one(norms[l, m], Q[l], dQ[l], c, c1, s1, -1.0, r, u, Y, G, l * (l + 1) + m)
+            if m:
+                _one(norms[l, m], Q[l], dQ[l], s, s1, c1, 1.0, r, u, Y, G, l * (l + 1) - m)
+        for i in range(WIDTH):
+            re, im = c[i], s[i]
+            c[i], s[i] = u[0, i] * re - u[1, i] * im, u[0, i] * im + u[1, i] * re
+            c1[i], s1[i] = (m + 1) * re, (m + 1) * im
+        Qmm *= 2 * m + 1
 
 
-@njit(**_fast)
-def gather(atom, center, T, first, j, species, vectors, edges, here, A):
-    """Sum ``R_n Y_lm`` over the neighbors of an atom into ``A``, remember what its edges give in ``edges[here:]``.
-
-    Returns where the next atom's edges go; longer edges than the cutoff are left out.
-    """
-    cutoff, stride = T.cutoff[0], T.start[-1]
-    A[:] = 0
-    for e in range(first[atom], first[atom + 1]):
-        x, y, z = vectors[e, 0], vectors[e, 1], vectors[e, 2]
-        r = np.sqrt(x * x + y * y + z * z)
-        if r >= cutoff:
-            continue
-        x, y, z = x / r, y / r, z / r
-        neighbor = species[j[e]]
-        R, Y = edges.R[here], edges.Y[here]
-        radial(r, T.pairs[center, neighbor], T.sets, T.first, T.recursion, cutoff, R, edges.dR[here])
-        harmonics(x, y, z, r, T.norms, Y, edges.G[here])
-        u = edges.u[here]
-        u[0], u[1], u[2] = x, y, z
-        edges.e[here], edges.neighbor[here] = e, neighbor
-        for n in range(len(R)):
-            start, Rn = neighbor * stride + T.start[n], R[n]
-            for lm in range((T.l_max[n] + 1) ** 2):
-                A[start + lm] += Rn * Y[lm]
-        here += 1
-    return here
+@njit(**fast)
+def _one(F, Q, dQ, c, dx, dy, sign, r, u, Y, G, k):
+    """``F Q c`` and its gradient, of which the tangent part is kept: the polynomials are not homogeneous."""
+    for i in range(WIDTH):
+        gx, gy, gz = F * Q[i] * dx[i], sign * F * Q[i] * dy[i], F * dQ[i] * c[i]
+        along = gx * u[0, i] + gy * u[1, i] + gz * u[2, i]
+        Y[k, i] = F * Q[i] * c[i]
+        G[0, k, i] = (gx - along * u[0, i]) / r[i]
+        G[1, k, i] = (gy - along * u[1, i]) / r[i]
+        G[2, k, i] = (gz - along * u[2, i]) / r[i]
 
 
-@njit(**_fast)
-def scatter(adjoint, T, edges, begin, end, S, Q, gradient):
-    """``dE/dvector`` of an atom's edges from its ``dE/dA``; ``S`` and ``Q`` are room for one row of ``lm``."""
-    stride = T.start[-1]
-    for k in range(begin, end):
-        R, dR, Y, G, u = edges.R[k], edges.dR[k], edges.Y[k], edges.G[k], edges.u[k]
-        S[:] = 0
-        Q[:] = 0
-        for n in range(len(R)):
-            start, Rn, dRn = edges.neighbor[k] * stride + T.start[n], R[n], dR[n]
-            for lm in range((T.l_max[n] + 1) ** 2):
-                S[lm] += dRn * adjoint[start + lm]
-                Q[lm] += Rn * adjoint[start + lm]
-        along, gx, gy, gz = S[0] * Y[0], Q[0] * G[0, 0], Q[0] * G[1, 0], Q[0] * G[2, 0]
-        for lm in range(1, len(S)):
-            along += S[lm] * Y[lm]
-            gx += Q[lm] * G[0, lm]
-            gy += Q[lm] * G[1, lm]
-            gz += Q[lm] * G[2, lm]
-        g = gradient[edges.e[k]]
-        g[0], g[1], g[2] = gx + along * u[0], gy + along * u[1], gz + along * u[2]
+@njit(**fast)
+def scatter(adjoint, T, edges, begin, end, gradient):
+    """``dE/dvector`` of an atom's edges from its ``dE/dA``."""
+    work, n_lm = edges.work, T.norms.shape[0] ** 2
+    gx, gy, gz, along, S, Q = work[0], work[1], work[2], work[3], work[4], work[5]
+    for q in range(begin, end):
+        R, dR, Y, G, u = edges.R[q], edges.dR[q], edges.Y[q], edges.G[q], edges.u[q]
+        base = edges.neighbor[q] * T.start[-1]
+        gx[:], gy[:], gz[:], along[:] = 0, 0, 0, 0
+        for lm in range(n_lm):
+            S[:], Q[:] = 0, 0
+            for n in range(len(T.size)):
+                if lm < T.size[n]:
+                    a = adjoint[base + T.start[n] + lm]
+                    for i in range(WIDTH):
+                        S[i] += dR[n, i] * a
+                        Q[i] += R[n, i] * a
+            for i in range(WIDTH):
+                along[i] += S[i] * Y[lm, i]
+                gx[i] += Q[i] * G[0, lm, i]
+                gy[i] += Q[i] * G[1, lm, i]
+                gz[i] += Q[i] * G[2, lm, i]
+        for i in range(WIDTH):
+            e = edges.e[q, i]
+            if e >= 0:
+                gradient[e, 0] = gx[i] + along[i] * u[0, i]
+                gradient[e, 1] = gy[i] + along[i] * u[1, i]
+                gradient[e, 2] = gz[i] + along[i] * u[2, i]
 
 
-@njit(**_fast)
+@njit(**fast)
 def push(direction, T, edges, begin, end, dA):
     """How an atom's ``A`` changes when the vectors of its edges move by ``direction``."""
-    stride = T.start[-1]
+    v = edges.work
     dA[:] = 0
-    for k in range(begin, end):
-        R, dR, Y, G, u = edges.R[k], edges.dR[k], edges.Y[k], edges.G[k], edges.u[k]
-        v = direction[edges.e[k]]
-        along = v[0] * u[0] + v[1] * u[1] + v[2] * u[2]
-        for n in range(len(R)):
-            start, Rn, dRn = edges.neighbor[k] * stride + T.start[n], R[n], dR[n] * along
-            for lm in range((T.l_max[n] + 1) ** 2):
-                dA[start + lm] += dRn * Y[lm] + Rn * (v[0] * G[0, lm] + v[1] * G[1, lm] + v[2] * G[2, lm])
+    for q in range(begin, end):
+        R, dR, Y, G, u = edges.R[q], edges.dR[q], edges.Y[q], edges.G[q], edges.u[q]
+        for i in range(WIDTH):
+            e = edges.e[q, i]
+            for x in range(3):
+                v[x, i] = direction[e, x] if e >= 0 else 0.0
+            v[3, i] = v[0, i] * u[0, i] + v[1, i] * u[1, i] + v[2, i] * u[2, i]
+        for lm in range(T.norms.shape[0] ** 2):
+            for i in range(WIDTH):
+                v[4, i] = v[0, i] * G[0, lm, i] + v[1, i] * G[1, lm, i] + v[2, i] * G[2, lm, i]
+            for n in range(len(T.size)):
+                if lm < T.size[n]:
+                    total = 0.0
+                    for i in range(WIDTH):
+                        total += dR[n, i] * v[3, i] * Y[lm, i] + R[n, i] * v[4, i]
+                    dA[edges.neighbor[q] * T.start[-1] + T.start[n] + lm] += total

@@ -22,7 +22,6 @@ from .couplings import symmetric_invariants
 from .radial_polynomials import RadialPolynomials
 from .spherical_harmonics import spherical_harmonics
 
-
 _KNOWN: WeakValueDictionary[int, ClusterExpansion] = (
     WeakValueDictionary()
 )  # for custom operators, which take no objects

@@ -1,4 +1,4 @@
-"""Rotation-invariant products of spherical harmonics: generalized Clebsch-Gordan coefficients, generated, never tabulated.
+"""Rotation-invariant products of spherical harmonics: generalized Clebsch-Gordan coefficients, generated from scratch.
 
 Dusson, Bachmayr, Csányi, Drautz, Etter, van der Oord and Ortner, J. Comput. Phys. 454, 110946 (2022), Sections 3 and 4;
 Drautz, Phys. Rev. B 99, 014104 (2019), Section IV. Harmonics are the real ones of ``spherical_harmonics``.
@@ -6,7 +6,7 @@ Drautz, Phys. Rev. B 99, 014104 (2019), Section IV. Harmonics are the real ones 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from itertools import groupby
 from math import factorial, prod, sqrt
 
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 
-@lru_cache(maxsize=None)
+@cache
 def clebsch_gordan(l1: int, l2: int, L: int) -> Float[np.ndarray, "m1 m2 M"]:
     """Couples two sets of real harmonics to a third, orthonormal in ``(m1, m2)``.
 
@@ -55,7 +55,7 @@ def _real_from_complex(l: int) -> np.ndarray:
     return U
 
 
-@lru_cache(maxsize=None)
+@cache
 def invariants(ls: tuple[int, ...]) -> Float[np.ndarray, "K *m"]:
     """All rotation-invariant tensors over harmonics of degrees ``ls``, orthonormal; none where ``sum(ls)`` is odd.
 
@@ -75,15 +75,15 @@ def invariants(ls: tuple[int, ...]) -> Float[np.ndarray, "K *m"]:
     return np.stack([T[..., 0] for J, T in paths if J == 0]) if paths else empty
 
 
-@lru_cache(maxsize=None)
+@cache
 def symmetric_invariants(
     ls: tuple[int, ...], same: tuple[int, ...]
 ) -> tuple[Int[np.ndarray, "products order"], Float[np.ndarray, "K products"]]:
     """Invariants of products of functions of which some are the same: a linearly independent, orthonormal set.
 
-    A product does not depend on the order of its factors, so that tensors that differ by a permutation of equal factors
-    count once and antisymmetric ones vanish. What remains is found by Gram-Schmidt over the symmetrized tensors in their
-    order (not by eigenvectors: the eigenvalues are degenerate, and the basis must not depend on the machine).
+    A product does not depend on the order of its factors, so that tensors that differ by a permutation of equal
+    factors count once and antisymmetric ones vanish. What remains is found by Gram-Schmidt over the symmetrized tensors
+    in their order (not by eigenvectors: eigenvalues are degenerate, and the basis must not depend on the machine).
 
     Args:
         ls: degrees of the factors.

@@ -1,8 +1,8 @@
 """Atomic cluster expansion: R. Drautz, Phys. Rev. B 99, 014104 (2019).
 
-Basis and its selection by total degree: Dusson et al., J. Comput. Phys. 454, 110946 (2022), and Witt et al., J. Chem. Phys.
-159, 164101 (2023), whose Agnesi transform, pair basis and smoothness prior are the defaults. Embedding and tables of
-``n_max`` and ``l_max`` per order: Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021).
+Basis and its selection by total degree: Dusson et al., J. Comput. Phys. 454, 110946 (2022), and Witt et al., J. Chem.
+Phys. 159, 164101 (2023), whose Agnesi transform, pair basis and smoothness prior are the defaults. Embedding and tables
+of ``n_max`` and ``l_max`` per order: Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021).
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from torch import Tensor, nn
 
 from ..graph import Graph
 from ..kernels.ace import densities
+from ..kernels.ace_design import design
 from ..nn.cluster_expansion import Channel, ClusterExpansion
 from ..nn.radial_polynomials import RadialPolynomials, preset
 from ..potential import Design, PerAtom, Potential, Species
-from ..structures import sum_systems
 
 
 class ACE(Potential):
     r"""``E_i = rho_i``, or with embedding ``rho_i1 + sqrt(rho_i2)``, where ``rho_i = sum_k c_k B_ik``.
 
-    ``B_ik`` are the invariant products of up to ``order`` sums over neighbors ``A_i,nlm = sum_j R_n(r_ij) Y_lm(r_ij)``, one
-    set per element of ``i``, and so of body order up to ``order + 1``. Products of one factor are a pair potential with
-    functions of its own that diverge at short distance. What the fit never saw there is still free: add ``ZBL()``.
+    ``B_ik`` are the invariant products of up to ``order`` sums over neighbors ``A_i,nlm = sum_j R_n(r_ij) Y_lm(r_ij)``:
+    body order up to ``order + 1``. Products of one factor are a pair potential with functions of its own that diverge at
+    short distance; the other functions vanish there. What the data do not show is still free: add ``ZBL()``.
 
     Args:
         elements: chemical symbols.
         cutoff: Å.
         order: largest number of factors in a product (correlation order), 1 to 6.
-        degree: largest total degree ``sum_k (n_k + weight_l l_k)``, ``n = 1, 2 ..``, of a product; one for all orders, or
-            one for each order from 2 on. Default: none where ``n_max`` is given, else 14, 12, 11, 10, 10 for orders 2 to 6.
+        degree: largest total degree ``sum_k (n_k + weight_l l_k)``, ``n = 1, 2 ..``, of a product; one for all orders,
+            or one for each order from 2 on. Default: none where ``n_max`` is given, else 14, 12, 11, 10, 10.
         weight_l: what a unit of ``l`` counts in the degree.
         n_max: number of radial functions at each order, 1 first.
         l_max: largest l at each order, 1 first.
@@ -117,7 +117,7 @@ class ACE(Potential):
         self.c.data.copy_(values.reshape(self.c.shape))
 
     def penalty(self) -> Float[Tensor, "K"]:
-        """``sum_k n_k^2 + (weight_l l_k)^2`` of each function (Witt et al., Section II.F): rough functions cost more."""
+        """``sum_k n_k^2 + (weight_l l_k)^2`` of each function (after Witt et al.): rough functions cost more."""
         cost = [sum(n * n + (self.weight_l * l) ** 2 for n, l in self.degrees(f)) for f in self.functions]
         return torch.tensor(cost, dtype=self.c.dtype, device=self.c.device).repeat(len(self.elements))
 
@@ -133,24 +133,11 @@ class ACE(Potential):
     def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
         if not self.linear:
             return super().design(graph)
-        species, K = self.species(graph.numbers), self.n_functions
-        with torch.enable_grad():
-            v = graph.vectors.detach().to(self.c.dtype).requires_grad_()
-            AA = self.expansion.products(self.expansion.one_particle(v, graph.i, graph.j, species))
-            B = AA.new_zeros(graph.n_atoms, K).index_add(1, self.rows, AA[:, self.place] * self.values)
-            B = (nn.functional.one_hot(species, len(self.elements)).to(B.dtype)[:, :, None] * B[:, None, :]).flatten(1)
-            total = B.sum(0)
-            eye = torch.eye(len(total), dtype=v.dtype, device=v.device)
-            (g,) = torch.autograd.grad(total, [v], eye, is_grads_batched=True)  # [K, edges, 3]
-        g = g.permute(1, 2, 0)
-        F = g.new_zeros(graph.n_atoms, *g.shape[1:]).index_add(0, graph.i, g).index_add(0, graph.j, g, alpha=-1)
-        W = v.detach()[:, :, None, None] * g[:, None, :, :]
-        W = W.new_zeros(graph.n_systems, *W.shape[1:]).index_add(0, graph.structures.system[graph.i], W)
-        return Design(sum_systems(B.detach(), graph.structures), F if forces else None, W if virial else None)
+        return Design(*design(graph, self.species(graph.numbers), self.expansion, self.dtype, forces, virial))
 
 
 def _finnis_sinclair(rho: Float[Tensor, "atoms 2"]) -> Float[Tensor, "atoms"]:
-    """``rho_1 + sign(rho_2) (sqrt(|rho_2| + e/4) - e/2)``, ``e = exp(-|rho_2|)``: smooth at zero (Lysogorskiy et al., Eq. 3)."""
+    """``rho_1 + sign(rho_2) (sqrt(|rho_2| + e/4) - e/2)``, ``e = exp(-|rho_2|)``, smooth at zero (PACE's shifted form)."""
     sign = torch.where(rho[:, 1] < 0, -1.0, 1.0).to(rho.dtype)  # unlike torch.sign, with a slope at zero
     a = sign * rho[:, 1]
     e = torch.exp(-a)

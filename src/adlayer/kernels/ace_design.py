@@ -1,0 +1,182 @@
+"""Design matrices of the linear atomic cluster expansion: what autograd would give one coefficient at a time.
+
+For each atom ``dB_k/dA_v`` follows from the products of a function, and ``dA_v/dvector`` is kept for all of its edges, so
+that ``dB_k/dvector`` is a short sum of long rows, which is added to the forces on both ends of each edge.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from numba import njit, prange
+from torch import Tensor
+
+from ..graph import Graph
+from ..nn.cluster_expansion import ClusterExpansion
+from .ace import tables
+from .one_particle import WIDTH, fast, gather, room
+
+
+class Invariants(NamedTuple):
+    """Which ``A`` a function is made of, and its products of them."""
+
+    own_start: np.ndarray  # [K + 1] where the A of each function begin
+    own: np.ndarray  # their places among the A
+    start: np.ndarray  # [K + 1] where the products of each function begin
+    coupling: np.ndarray  # [products]
+    order: np.ndarray  # [products] number of factors
+    factors: np.ndarray  # [products, order] places among the function's own A
+
+
+def invariants(expansion: ClusterExpansion) -> Invariants:
+    """Sort out an expansion by its functions, once."""
+    if expansion not in _KNOWN:
+        basis = expansion.basis
+        K, chosen = len(basis), [basis.products[t] for t in basis.columns]
+        start = np.searchsorted(basis.rows, np.arange(K + 1))
+        factors = np.zeros((len(chosen), max(map(len, chosen), default=1)), np.int64)
+        own: list[int] = []
+        own_start = [0]
+        for k in range(K):
+            mine = sorted({a for t in chosen[start[k] : start[k + 1]] for a in t})
+            place = {a: n for n, a in enumerate(mine)}
+            for p in range(start[k], start[k + 1]):
+                factors[p, : len(chosen[p])] = [place[a] for a in chosen[p]]
+            own += mine
+            own_start.append(len(own))
+        _KNOWN[expansion] = Invariants(
+            np.array(own_start), np.array(own), start, basis.values, np.array([len(t) for t in chosen]), factors
+        )
+    return _KNOWN[expansion]
+
+
+_KNOWN: WeakKeyDictionary[ClusterExpansion, Invariants] = WeakKeyDictionary()
+
+
+def design(
+    graph: Graph,
+    species: Int[Tensor, "atoms"],
+    expansion: ClusterExpansion,
+    dtype: torch.dtype,
+    forces: bool = True,
+    virial: bool = True,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Sums over each system of ``B_k`` and, for each ``k``, forces and strain derivative; ``k`` over elements first.
+
+    Returns:
+        energy [systems, K], forces [atoms, 3, K] and virial [systems, 3, 3, K].
+    """
+    n_systems, K = graph.n_systems, len(expansion.basis) * len(expansion.r0)
+    vectors = graph.vectors.detach().to(device="cpu", dtype=dtype).contiguous().numpy()
+    E = np.zeros((n_systems, K), vectors.dtype)
+    F = np.zeros((K if forces else 0, graph.n_atoms * 3), vectors.dtype)
+    W = np.zeros((n_systems, K if virial else 0, 9), vectors.dtype)
+    first, j, species, offsets = (x.cpu().numpy() for x in (graph.first, graph.j, species, graph.structures.offsets))
+    _design(vectors, first, j, species, offsets, tables(expansion)[0], invariants(expansion), E, F, W)
+    E, F, W = (torch.from_numpy(x).to(graph.vectors.device) for x in (E, F, W))
+    F = F.T.reshape(graph.n_atoms, 3, K) if forces else None
+    return E, F, W.mT.reshape(n_systems, 3, 3, K) if virial else None
+
+
+@njit(parallel=True, **fast)
+def _design(vectors, first, j, species, offsets, T, B, E, F, W):
+    K, n_elements, stride = len(B.start) - 1, len(T.pairs), T.start[-1]
+    differentiate = len(F) > 0 or W.shape[1] > 0
+    for s in prange(len(offsets) - 1):
+        most, most_own = 0, 0
+        for a in range(offsets[s], offsets[s + 1]):
+            most = max(most, (first[a + 1] - first[a]) // WIDTH + n_elements)
+        for k in range(K):
+            most_own = max(most_own, B.own_start[k + 1] - B.own_start[k])
+        edges, A = room(most, T, vectors), np.empty(n_elements * stride, vectors.dtype)
+        dA = np.empty((stride, most * 3 * WIDTH), vectors.dtype)
+        g = np.empty(most * 3 * WIDTH, vectors.dtype)
+        value, slope = np.empty(most_own, vectors.dtype), np.empty(most_own, vectors.dtype)
+        ahead = np.empty(B.factors.shape[1] + 1, vectors.dtype)
+        chunk_of = np.empty(n_elements + 1, np.int64)
+        for a in range(offsets[s], offsets[s + 1]):
+            n_chunks = gather(a, species[a], T, first, j, species, vectors, edges, 0, A)
+            if differentiate:
+                _keep_slopes(T, edges, n_chunks, dA)
+            chunk_of[:] = 0
+            for q in range(n_chunks):
+                chunk_of[edges.neighbor[q] + 1 :] += 1
+            for k in range(K):
+                column = species[a] * K + k
+                own = B.own[B.own_start[k] : B.own_start[k + 1]]
+                for n in range(len(own)):
+                    value[n], slope[n] = A[own[n]], 0
+                E[s, column] += _function(B, k, value, slope, ahead)
+                if not differentiate:
+                    continue
+                g[: n_chunks * 3 * WIDTH] = 0
+                for n in range(len(own)):
+                    element = own[n] // stride
+                    d, row = slope[n], dA[own[n] - element * stride]
+                    for c in range(chunk_of[element] * 3 * WIDTH, chunk_of[element + 1] * 3 * WIDTH):
+                        g[c] += d * row[c]
+                if len(F):
+                    _add_forces(g, edges, n_chunks, j, a, F[column])
+                if W.shape[1]:
+                    _add_virial(g, edges, n_chunks, W[s, column])
+
+
+@njit(**fast)
+def _keep_slopes(T, edges, n_chunks, dA):
+    """``dA_v/dvector`` of an atom's edges, for the ``A`` of the element that an edge leads to."""
+    for q in range(n_chunks):
+        R, dR, Y, G, u = edges.R[q], edges.dR[q], edges.Y[q], edges.G[q], edges.u[q]
+        for n in range(len(T.size)):
+            for lm in range(T.size[n]):
+                row = dA[T.start[n] + lm]
+                for x in range(3):
+                    here = (3 * q + x) * WIDTH
+                    for i in range(WIDTH):
+                        row[here + i] = dR[n, i] * Y[lm, i] * u[x, i] + R[n, i] * G[x, lm, i]
+
+
+@njit(**fast)
+def _function(B, k, value, slope, ahead):
+    """``B_k`` from the values of its own ``A``; its derivatives by them are added to ``slope``."""
+    total = 0.0
+    for p in range(B.start[k], B.start[k + 1]):
+        order, f = B.order[p], B.factors[p]
+        ahead[0] = B.coupling[p]
+        for n in range(order):
+            ahead[n + 1] = ahead[n] * value[f[n]]
+        total += ahead[order]
+        behind = 1.0
+        for n in range(order - 1, -1, -1):
+            slope[f[n]] += ahead[n] * behind
+            behind *= value[f[n]]
+    return total
+
+
+@njit(**fast)
+def _add_forces(g, edges, n_chunks, j, atom, F):
+    for x in range(3):
+        total = 0.0
+        for q in range(n_chunks):
+            here = (3 * q + x) * WIDTH
+            for i in range(WIDTH):
+                e = edges.e[q, i]
+                if e >= 0:
+                    total += g[here + i]
+                    F[3 * j[e] + x] -= g[here + i]
+        F[3 * atom + x] += total
+
+
+@njit(**fast)
+def _add_virial(g, edges, n_chunks, W):
+    for y in range(3):
+        for x in range(3):
+            total = 0.0
+            for q in range(n_chunks):
+                here = (3 * q + x) * WIDTH
+                for i in range(WIDTH):
+                    total += edges.r[q, i] * edges.u[q, y, i] * g[here + i]
+            W[3 * y + x] += total
