@@ -1,8 +1,8 @@
 """From a fused forward pass, vector-Jacobian product and Jacobian-vector product to an operator that autograd knows.
 
-For ``y = F(x)``: the gradient is the VJP ``V(g, x) = gᵀ J(x)``; the gradient of the VJP by ``g`` is the JVP ``J(x) t`` and
-the other way round, so that losses on forces stay within the fused kernels. What remains, second derivatives by
-``x``, falls back to the plain definition, and with it derivatives of any order.
+For ``y = F(x)`` the gradient is the VJP ``V(g; x) = gᵀ J(x)``; the gradient of the VJP by ``g`` is the JVP
+``J(x) t`` and the other way round, so that losses on forces stay within the fused kernels. What remains, the gradient
+of either by ``x``, falls back to the plain definition, and with it derivatives of any order.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from . import use_fused
 
@@ -27,16 +28,15 @@ def fused(
 
     Args:
         name: of the operator, ``adlayer::name``.
-        run: ``run(FORWARD, x, None, index, spec)`` gives ``y``, ``run(VJP, x, g, ...)`` what has the shape of ``x``, and
-            ``run(JVP, x, t, ...)`` what has the shape of ``y``.
+        run: ``run(FORWARD, x, None, index, spec)`` gives ``y``, ``run(VJP, x, g, ...)`` what has the shape of ``x``,
+            and ``run(JVP, x, t, ...)`` what has the shape of ``y``.
         plain: the definition, of the same arguments, differentiable to any order.
         shape: of ``y``.
     """
-    schema = "Tensor[] index, str spec) -> Tensor"
-    library = torch.library
 
-    def operator(suffix: str, arguments: str, function: Callable, fake: Callable) -> Callable:
-        op = library.custom_op(f"adlayer::{name}{suffix}", function, mutates_args=(), schema=f"({arguments}, {schema}")
+    def operator(suffix: str, tensors: str, function: Callable, fake: Callable) -> Callable:
+        schema = f"({tensors}, Tensor[] index, str spec) -> Tensor"
+        op = torch.library.custom_op(f"adlayer::{name}{suffix}", function, mutates_args=(), schema=schema)
         op.register_fake(fake)
         return op
 
@@ -44,51 +44,70 @@ def fused(
         return x.new_empty(shape(x, index, spec))
 
     forward = operator("", "Tensor x", lambda x, index, spec: run(FORWARD, x, None, index, spec), like_y)
-    vjp = operator(
-        "_vjp",
-        "Tensor g, Tensor x",
-        lambda g, x, index, spec: run(VJP, x, g, index, spec),
-        lambda g, x, index, spec: torch.empty_like(x),
-    )
-    jvp = operator(
-        "_jvp",
-        "Tensor t, Tensor x",
-        lambda t, x, index, spec: run(JVP, x, t, index, spec),
-        lambda t, x, index, spec: like_y(x, index, spec),
-    )
+    products = {
+        VJP: operator(
+            "_vjp",
+            "Tensor v, Tensor x",
+            lambda v, x, index, spec: run(VJP, x, v, index, spec),
+            lambda v, x, index, spec: torch.empty_like(x),
+        ),
+        JVP: operator(
+            "_jvp",
+            "Tensor v, Tensor x",
+            lambda v, x, index, spec: run(JVP, x, v, index, spec),
+            lambda v, x, index, spec: like_y(x, index, spec),
+        ),
+    }
 
-    def curvature(g: Tensor, t: Tensor, x: Tensor, index: Sequence[Tensor], spec: str) -> Tensor:
-        """``d(gᵀ J(x) t)/dx`` from the plain definition."""
-        further = torch.is_grad_enabled()
-        with torch.enable_grad():
-            x = x if further and x.requires_grad else x.detach().requires_grad_()
-            (slope,) = torch.autograd.grad(plain(x, index, spec), x, g, create_graph=True)
-            return torch.autograd.grad((slope * t).sum(), x, create_graph=further)[0]
+    def product(mode: int, v: Tensor, x: Tensor, index: Sequence[Tensor], spec: str) -> Tensor:
+        """VJP or JVP with ``v``, differentiable in ``v`` and ``x`` by nodes of their own.
+
+        Autograd then leaves out the one that nobody asks for: the costly slope by ``x``, when it is parameters that a
+        loss on forces is differentiated by.
+        """
+        if not torch.is_grad_enabled():
+            return products[mode](v, x, index, spec)
+        out = _AlongV.apply(v, mode, (x,), index, spec)
+        return out + _AlongX.apply(x, mode, (v,), out.shape, index, spec) if x.requires_grad else out
+
+    class _AlongV(Function):
+        @staticmethod
+        def forward(ctx, v, mode, hidden_x, index, spec):
+            ctx.rest = mode, hidden_x[0], index, spec
+            return products[mode](v, hidden_x[0], index, spec)
+
+        @staticmethod
+        def backward(ctx, w):
+            mode, x, index, spec = ctx.rest
+            return product(JVP if mode == VJP else VJP, w, x, index, spec), None, None, None, None
+
+    class _AlongX(Function):
+        @staticmethod
+        def forward(ctx, x, mode, hidden_v, like, index, spec):
+            ctx.save_for_backward(x)
+            ctx.rest = mode, hidden_v[0], index, spec
+            return x.new_zeros(like)
+
+        @staticmethod
+        def backward(ctx, w):
+            (x,), (mode, v, index, spec) = ctx.saved_tensors, ctx.rest
+            g, t = (v, w) if mode == VJP else (w, v)
+            further = torch.is_grad_enabled()
+            with torch.enable_grad():
+                x = x if further else x.detach().requires_grad_()
+                (slope,) = torch.autograd.grad(plain(x, index, spec), x, g, create_graph=True)
+                (bend,) = torch.autograd.grad((slope * t).sum(), x, create_graph=further)
+            return bend, None, None, None, None, None
 
     def remember(ctx, inputs, output):
-        *tensors, index, ctx.spec = inputs
-        ctx.n = len(tensors)
-        ctx.save_for_backward(*tensors, *index)
+        x, index, ctx.spec = inputs
+        ctx.save_for_backward(x, *index)
 
-    def forward_backward(ctx, g):
+    def backward(ctx, g):
         x, *index = ctx.saved_tensors
-        return vjp(g, x, index, ctx.spec), [None] * len(index), None
+        return product(VJP, g, x, index, ctx.spec), [None] * len(index), None
 
-    def vjp_backward(ctx, t):
-        g, x, *index = ctx.saved_tensors
-        by_g = jvp(t, x, index, ctx.spec) if ctx.needs_input_grad[0] else None
-        by_x = curvature(g, t, x, index, ctx.spec) if ctx.needs_input_grad[1] else None
-        return by_g, by_x, [None] * len(index), None
-
-    def jvp_backward(ctx, g):
-        t, x, *index = ctx.saved_tensors
-        by_t = vjp(g, x, index, ctx.spec) if ctx.needs_input_grad[0] else None
-        by_x = curvature(g, t, x, index, ctx.spec) if ctx.needs_input_grad[1] else None
-        return by_t, by_x, [None] * len(index), None
-
-    forward.register_autograd(forward_backward, setup_context=remember)
-    vjp.register_autograd(vjp_backward, setup_context=remember)
-    jvp.register_autograd(jvp_backward, setup_context=remember)
+    forward.register_autograd(backward, setup_context=remember)
 
     def choose(x: Tensor, index: Sequence[Tensor], spec: str) -> Tensor:
         return forward(x, list(index), spec) if use_fused(x) else plain(x, index, spec)
