@@ -47,7 +47,7 @@ def test_outside_the_package_by_dotted_path():
     [
         ({"LenardJones": {}}, "there is no Potential named 'LenardJones'; did you mean 'LennardJones'?"),
         ({"LennardJones": {"epsilom": 1.0}}, "LennardJones has no argument 'epsilom'; did you mean 'epsilon'?"),
-        ({"LennardJones": {"epsilon": "deep"}}, "LennardJones: epsilon must be a number, got 'deep'"),
+        ({"LennardJones": {"epsilon": "deep"}}, "LennardJones: epsilon must be a number or a table, got 'deep'"),
         ({"LennardJones": {"cutoff": True}}, "LennardJones: cutoff must be a number, got True"),
         ({"LennardJones": 3}, "LennardJones takes a table of arguments, got 3"),
         ({"ReferenceEnergies": {}}, "ReferenceEnergies needs the argument 'energies'"),

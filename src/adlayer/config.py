@@ -14,7 +14,7 @@ import inspect
 import pkgutil
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -70,28 +70,30 @@ _ROOMS = (
 
 def catalogue(kind: type | str | None = None) -> dict[str, type]:
     """All parts of the package by name: of one base class, of one room (``"potentials"``), or all of them."""
-    from . import potential
-
-    found: dict[str, type] = {}
-    rooms = [kind] if isinstance(kind, str) else _ROOMS
     if isinstance(kind, str) and kind not in _ROOMS:
         raise ValueError(f"no room {kind!r}; there are {', '.join(_ROOMS)}")
-    modules = [] if isinstance(kind, str) else [potential]
-    for room in rooms:
-        package = importlib.import_module(f"{__package__}.{room}")
-        modules.append(package)
-        for info in pkgutil.iter_modules(getattr(package, "__path__", [])):
-            modules.append(importlib.import_module(f"{package.__name__}.{info.name}"))
-    for module in modules:
-        for name, cls in vars(module).items():
-            if not (inspect.isclass(cls) and cls.__module__ == module.__name__ and issubclass(cls, Part)):
-                continue
-            if inspect.isabstract(cls) or name.startswith("_") or cls is Part:
-                continue
-            if isinstance(kind, type) and not issubclass(cls, kind):
-                continue
-            found[name] = cls
+    found: dict[str, type] = {}
+    for room in [kind] if isinstance(kind, str) else ("potential", *_ROOMS):
+        found |= {n: cls for n, cls in _parts_of(room).items() if not isinstance(kind, type) or issubclass(cls, kind)}
     return dict(sorted(found.items()))
+
+
+@functools.cache
+def _parts_of(room: str) -> dict[str, type]:
+    """The parts that the modules of one room define."""
+    package = importlib.import_module(f"{__package__}.{room}")
+    names = [package.__name__] + [f"{package.__name__}.{m.name}" for m in pkgutil.iter_modules(_path_of(package))]
+    found = {}
+    for module in map(importlib.import_module, names):
+        for name, cls in vars(module).items():
+            is_own = inspect.isclass(cls) and cls.__module__ == module.__name__ and issubclass(cls, Part)
+            if is_own and not inspect.isabstract(cls) and not name.startswith("_"):
+                found[name] = cls
+    return found
+
+
+def _path_of(package: types.ModuleType) -> list[str]:
+    return list(getattr(package, "__path__", []))
 
 
 def find_class(name: str, kind: type | str | None = None) -> type:
@@ -105,9 +107,11 @@ def find_class(name: str, kind: type | str | None = None) -> type:
         except AttributeError:
             near = nearest(attribute, dir(importlib.import_module(module)))
             raise ValueError(f"module {module!r} has no {attribute!r}{near}") from None
+    for room in [kind] if isinstance(kind, str) else ("potential", *_ROOMS):
+        cls = _parts_of(room).get(name) if room in (*_ROOMS, "potential") else None
+        if cls is not None and (not isinstance(kind, type) or issubclass(cls, kind)):
+            return cls
     known = catalogue(kind)
-    if name in known:
-        return known[name]
     what = kind if isinstance(kind, str) else kind.__name__ if kind else "part"
     raise ValueError(f"there is no {what} named {name!r}{nearest(name, known)}; known: {', '.join(known)}")
 
@@ -140,8 +144,10 @@ def build(spec: Any, kind: type[T] | str | None = None) -> T:
 
 
 def _build_value(value: Any) -> Any:
-    if isinstance(value, Mapping) and len(value) == 1 and _names_a_class(next(iter(value))):
-        return build(value)
+    if isinstance(value, Mapping) and len(value) == 1:
+        name, arguments = next(iter(value.items()))
+        if (isinstance(arguments, Mapping) or arguments is True) and _names_a_class(name):
+            return build(value)
     if isinstance(value, Mapping):
         return {k: _build_value(v) for k, v in value.items()}
     if isinstance(value, list):
@@ -150,7 +156,9 @@ def _build_value(value: Any) -> Any:
 
 
 def _names_a_class(key: Any) -> bool:
-    return isinstance(key, str) and (key in catalogue() or ("." in key and key.rpartition(".")[2][:1].isupper()))
+    if "." in key:
+        return key.rpartition(".")[2][:1].isupper()
+    return key[:1].isupper() and any(key in _parts_of(room) for room in ("potential", *_ROOMS))
 
 
 def check_arguments(function: Any, arguments: Mapping[str, Any]) -> None:
@@ -195,6 +203,11 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, h) for h in typing.get_args(hint))
     if origin is typing.Literal:
         return value in typing.get_args(hint)
+    base = origin or hint
+    if base in (dict, Mapping):
+        return isinstance(value, Mapping)
+    if base in (list, tuple, Sequence):
+        return isinstance(value, list | tuple)
     return True
 
 
@@ -205,6 +218,8 @@ def _spell(hint: Any) -> str:
     if origin is typing.Literal:
         return "one of " + ", ".join(map(repr, typing.get_args(hint)))
     spelled = {float: "a number", int: "an integer", str: "text", bool: "true or false", type(None): "nothing"}
+    if (base := typing.get_origin(hint) or hint) in (dict, Mapping, list, tuple, Sequence):
+        return "a table" if base in (dict, Mapping) else "a list"
     return spelled.get(hint, getattr(hint, "__name__", str(hint)))
 
 
