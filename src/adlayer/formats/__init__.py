@@ -1,7 +1,7 @@
 """Potentials in the files of other programs: read what is there, write what they take.
 
 One module for each format, found by walking this folder, with ``recognizes(path) -> bool``, ``read(path) -> Potential``
-and ``write(path, potential)``, which raises ``TypeError`` for a potential that the format cannot hold.
+and ``write(path, potential)``, which raises ``TypeError`` or ``ValueError`` for a potential that it cannot hold.
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ def write_potential(path: str | os.PathLike, potential: Potential, format: str |
     """
     if format is not None:
         return _find(format).write(Path(path), potential)
+    reasons = []
     for module in formats().values():
         try:
             return module.write(Path(path), potential)
-        except TypeError:
-            continue
-    raise TypeError(f"none of the formats {', '.join(formats())} can hold a {type(potential).__name__}")
+        except (TypeError, ValueError) as error:
+            reasons.append(str(error))
+    raise TypeError(f"no format can hold this {type(potential).__name__}: {'; '.join(reasons)}")
 
 
 def _find(format: str) -> ModuleType:

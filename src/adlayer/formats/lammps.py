@@ -64,7 +64,7 @@ def write(path: Path, potential: Potential) -> None:
     suffix = next(s for s, f in SUFFIXES.items() if f is family)
     if Path(path).suffix != suffix:
         raise ValueError(f"{path}: the name of a file that holds a {family.__name__} must end in {suffix}")
-    tables, columns = potential.tables, COLUMNS[family]
+    tables, columns = {name: x.detach() for name, x in potential.tables.items()}, COLUMNS[family]
     lines = [f"# {family.__name__}, written by adlayer", f"# elements, {', '.join(columns)}"]
     for i, a in enumerate(potential.elements):
         for j, b in enumerate(potential.elements):

@@ -117,12 +117,12 @@ def write(path: Path, potential: Potential) -> None:
         raise TypeError(f"setfl holds an EAM, not a {type(potential).__name__}")
     F, rho, rphi = (x.detach().cpu().numpy() for x in (potential.F, potential.rho, potential.rphi))
     form = "eam.fs" if rho.shape[1] > 1 else "eam.alloy"
-    grid = f"{F.shape[1]} {potential.drho!r} {rho.shape[2]} {potential.dr!r} {potential.cutoff!r}"
+    grid = f"{F.shape[1]} {potential.drho:.17g} {rho.shape[2]} {potential.dr:.17g} {potential.cutoff:.17g}"
     lines = [f"{form}, written by adlayer", "", "", " ".join([str(len(F)), *potential.elements]), grid]
     for k, element in enumerate(potential.elements):
         Z = atomic_numbers[element]
         lattice = reference_states[Z] or {}
-        lines.append(f"{Z} {atomic_masses[Z]!r} {lattice.get('a', 0.0)!r} {lattice.get('symmetry', 'none')}")
+        lines.append(f"{Z} {atomic_masses[Z]:g} {lattice.get('a', 0.0):g} {lattice.get('symmetry', 'none')}")
         lines += [f"{x:.17g}" for x in (*F[k], *rho[k].ravel())]
     lines += [f"{x:.17g}" for x in rphi.ravel()]
     Path(path).write_text("\n".join(lines) + "\n")

@@ -56,7 +56,7 @@ class StillingerWeber(Potential):
         self.species = Species(self.elements)
         self.learned = nn.ParameterDict({f"{name}_": tables[name] for name in LEARNED})  # lambda is a word of Python
         for name in FIXED:
-            self.register_buffer(name, tables[name], persistent=False)
+            self.register_buffer(name, tables[name])
         self.cutoff = float(tables["sigma"].mul(tables["a"]).diagonal(dim1=1, dim2=2).max())
 
     @classmethod

@@ -75,7 +75,7 @@ class Tersoff(Potential):
         self.species = Species(self.elements)
         self.learned = nn.ParameterDict({name: tables[name] for name in LEARNED})
         for name in FIXED:
-            self.register_buffer(name, tables[name], persistent=False)
+            self.register_buffer(name, tables[name])
         self.cutoff = float((tables["R"] + tables["D"]).max())
 
     @classmethod
