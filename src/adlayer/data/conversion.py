@@ -58,7 +58,7 @@ def parse_units(spec: str | Mapping[str, str] | Units | None) -> Units:
     for name in spec:
         if name not in Units._fields:
             raise ValueError(
-                f"units has no quantity {name!r}{nearest(name, Units._fields)}; {', '.join(Units._fields)}"
+                f"units has no quantity {name!r}{nearest(name, Units._fields)}; there are {', '.join(Units._fields)}"
             )
     energy = _factor("energy", spec.get("energy", "eV"), _ENERGY)
     length = _factor("length", spec.get("length", "angstrom"), _LENGTH)

@@ -11,6 +11,7 @@ import torch
 from ase.data import atomic_numbers, chemical_symbols
 from torch import Tensor
 
+from ..config import nearest
 from ..potential import Prediction
 from ..structures import Structures
 from .conversion import METAL, Units
@@ -100,6 +101,9 @@ class Dataset:
     def require(self, *quantities: str) -> Dataset:
         """Return the data set itself, or raise ``ValueError`` naming the first frame that lacks one of these labels."""
         for quantity in quantities:
+            if quantity not in QUANTITIES:
+                near = nearest(quantity, QUANTITIES)
+                raise ValueError(f"there is no label {quantity!r}{near}; labels are {', '.join(QUANTITIES)}")
             missing = (~self.has(quantity)).nonzero()[:, 0].tolist()
             if not missing:
                 continue

@@ -46,11 +46,11 @@ class ElementEnergies:
         rows = [f"  {e:<2}  {x:>16.6f} eV   {self.source[e]}" for e, x in self.energies.items()]
         lines = ["Reference energies per atom", *rows, f"  left over: {self.rms:.4g} eV/atom rms"]
         if not self.determined:
-            lines.append(
-                f"  The data hold {self.rank} independent composition{'s' if self.rank != 1 else ''} for {self.n_fitted} "
-                f"elements: {', '.join(self.combinations)} could be anything. Taken: the smallest energies that fit. "
-                "Total energies are right where compositions stay within those; give isolated atoms to go beyond."
-            )
+            lines += [
+                f"  The compositions do not tell these energies apart (rank {self.rank} for {self.n_fitted} elements):",
+                f"  adding to them in proportion {' or '.join(self.combinations)} changes nothing.",
+                "  Taken: the smallest that fit. Give energies of isolated atoms where other compositions matter.",
+            ]
         return "\n".join(lines)
 
 
@@ -61,9 +61,9 @@ def reference_energies(
 ) -> ElementEnergies:
     """One energy per element of the data set.
 
-    What is ``given`` stands. Then isolated atoms in the data (single atoms with an energy and no neighbor), and the rest by
-    least squares over ``E/N``. Where compositions do not determine them (one stoichiometry throughout, say) it is the
-    solution of least norm, and the result says so.
+    What is ``given`` stands. Then isolated atoms in the data (single atoms with an energy and no neighbor), and the
+    rest by least squares over ``E/N``. Where compositions do not determine them (one stoichiometry throughout,
+    say) it is the solution of least norm, and the result says so.
 
     Args:
         dataset: with energies.

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from ..config import nearest
 from .conversion import Units, parse_units
 from .dataset import Dataset
 from .extxyz import format_extxyz, read_extxyz
@@ -17,7 +18,6 @@ from .labels import Keys
 from .sources import Frames, read_ase, read_deepmd, read_dpdata, read_n2p2, read_npz
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
-_FORMATS = ("extxyz", "npz", "n2p2", "deepmd", "dpdata:<format>", "or any of ASE's")
 _FOUND_IN_FOLDERS = (
     *("*.extxyz", "*.xyz", "*.extxyz.gz", "*.xyz.gz", "*.db", "*.npz", "*.traj", "*.gpw"),
     *("input.data", "input.data.gz", "OUTCAR", "OUTCAR.gz", "vasprun.xml", "vasprun.xml.gz", "*.castep", "type.raw"),
@@ -79,7 +79,14 @@ def _load(path: Path, format: str | None) -> Frames:
     if format == "extxyz":
         return list(read_extxyz(path)), None
     readers = {"npz": read_npz, "n2p2": read_n2p2, "deepmd": read_deepmd}
-    return readers[format](path) if format in readers else read_ase(path, None if format == "ase" else format)
+    if format in readers:
+        return readers[format](path)
+    from ase.io.formats import ioformats
+
+    if format != "ase" and format not in ioformats:
+        known = ["extxyz", *readers, "dpdata:cp2k/output"]
+        raise ValueError(f"{path}: no format {format!r}{nearest(format, known)}; {', '.join(known)}, or one of ASE's")
+    return read_ase(path, None if format == "ase" else format)
 
 
 def find_format(path: Path) -> str:
@@ -146,8 +153,8 @@ def _check_length(dataset: Dataset, path: Path, units: str | Mapping[str, str]) 
     from .doctor.view import nearest_distances
 
     ratio = nearest_distances(dataset[: min(len(dataset), 20)].structures).median().item()
-    if ratio < 0.6 or 1.65 < ratio < 2.3:
-        wrong = "angstrom taken for Bohr" if ratio < 0.6 else "Bohr taken for angstrom"
+    if ratio < 0.7 or 1.65 < ratio < 2.3:
+        wrong = "angstrom taken for Bohr" if ratio < 0.7 else "Bohr taken for angstrom"
         raise ValueError(
             f"{path}: in units {units!r} neighbors are {ratio:.2f} times as far apart as covalent radii say "
             f"({wrong}?); say units='metal' (eV, angstrom) or 'atomic' (Hartree, Bohr)"

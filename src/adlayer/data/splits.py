@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -20,8 +21,8 @@ def split(
     Args:
         dataset: what to divide.
         sizes: fractions that add up to at most 1, or numbers of frames.
-        by: ``random`` frames, or whole groups (``info["group"]``; frames that repeat another follow it), so that no part
-            holds near-duplicates of another.
+        by: ``random`` frames, or whole groups (``info["group"]``; frames that repeat another follow it), so that no
+            part holds near-duplicates of another.
         seed: of the random order.
     """
     kinds = {"random": Random, "group": ByGroup}
@@ -45,7 +46,7 @@ class Random(Split):
         counts = _counts(len(dataset), sizes)
         order = np.random.default_rng(seed).permutation(len(dataset))
         ends = np.cumsum([0, *counts])
-        return [dataset[np.sort(order[a:b]).tolist()] for a, b in zip(ends, ends[1:])]
+        return [dataset[np.sort(order[a:b]).tolist()] for a, b in pairwise(ends)]
 
 
 class ByGroup(Split):

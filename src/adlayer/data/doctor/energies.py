@@ -54,8 +54,8 @@ def cohesive_energies(view: View) -> Iterator[Finding]:
                 "error",
                 "zero of energy",
                 np.flatnonzero(alone),
-                f"energies of isolated atoms ({said} eV) do not fit the rest, which would be bound by {-middle:.4g} eV/atom: "
-                "total and cohesive energies are mixed",
+                f"energies of isolated atoms ({said} eV) do not fit the rest, which would be bound by "
+                f"{-middle:.4g} eV/atom: total and cohesive energies are mixed",
                 "give all energies from one zero: subtract the atoms' from all frames, or from none",
             )
         return
@@ -72,7 +72,7 @@ def cohesive_energies(view: View) -> Iterator[Finding]:
 
 
 def mixed_levels(view: View) -> Iterator[Finding]:
-    """Frames labeled by different methods: what they say of themselves, and energies of one composition in two heaps."""
+    """Frames labeled by different methods: what they say, and energies of one composition in two heaps."""
     for key in _LEVELS:
         said = Counter(str(d[key]) for d in view.dataset.info if key in d)
         if len(said) > 1:
@@ -132,8 +132,8 @@ def outliers(view: View) -> Iterator[Finding]:
                 "warning",
                 "outliers",
                 far,
-                f"energies per atom lie up to {abs(e[worst] - middle):.3g} eV from the rest, whose spread is {spread:.2g} eV "
-                f"({len(far)} frames)",
+                f"energies per atom lie up to {abs(e[worst] - middle):.3g} eV from the rest, whose spread is "
+                f"{spread:.2g} eV ({len(far)} frames)",
                 "look at these frames: unconverged, broken apart, or overlapping; remove them or give them less weight",
             )
     if view.has_forces.sum() >= 10:
@@ -145,7 +145,8 @@ def outliers(view: View) -> Iterator[Finding]:
                 "warning",
                 "outliers",
                 far,
-                f"forces reach {np.nanmax(largest):.4g} eV/Å, while the median frame's largest is {usual:.3g} ({len(far)} frames)",
+                f"forces reach {np.nanmax(largest):.4g} eV/Å, while the median frame's largest is {usual:.3g} "
+                f"({len(far)} frames)",
                 "remove these frames, or give them less weight: they dominate a least-squares fit",
             )
 
@@ -159,6 +160,7 @@ def free_energies(view: View) -> Iterator[Finding]:
             "note",
             "free energy",
             [k for k, d in zip(both, apart) if d > 1e-3],
-            f"energy and free energy differ by up to {1e3 * np.nanmax(apart):.3g} meV/atom; the forces belong to the latter",
+            f"energy and free energy differ by up to {1e3 * np.nanmax(apart):.3g} meV/atom; "
+            "the forces belong to the latter",
             "keys={'energy': 'free_energy'} fits the energy whose derivatives the forces are",
         )

@@ -72,7 +72,8 @@ def net_forces(view: View) -> Iterator[Finding]:
             "warning",
             "net force",
             high,
-            f"forces do not sum to zero: up to {net[worst]:.3g} eV/Å in {view.dataset.where(worst)} ({len(high)} frames)",
+            f"forces do not sum to zero: up to {net[worst]:.3g} eV/Å in {view.dataset.where(worst)} "
+            f"({len(high)} frames)",
             "look for forces of fixed atoms that were changed, an external field, or a grid that is too coarse",
         )
 
@@ -95,6 +96,7 @@ def inconsistent_neighbors(view: View) -> Iterator[Finding]:
             "energy jumps",
             frames,
             f"energies of near frames jump by up to {rest[bad].max():.3g} eV beyond the work of the forces "
-            f"(frames {view.dataset.info[worst.a]['frame']} and {view.dataset.info[worst.b]['frame']}; {bad.sum()} pairs)",
+            f"(frames {view.dataset.info[worst.a]['frame']} and {view.dataset.info[worst.b]['frame']}; "
+            f"{bad.sum()} pairs)",
             "recompute these frames: another electronic or magnetic state, unconverged, or another method",
         )

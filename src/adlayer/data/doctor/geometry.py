@@ -27,7 +27,7 @@ def short_distances(view: View) -> Iterator[Finding]:
 
 
 def _gaps(view: View, k: int) -> np.ndarray:
-    """Along each cell vector that there is: the widest slice of the cell without an atom, Å; NaN where there is no vector."""
+    """Along each cell vector: the widest slice of the cell without an atom, Å; NaN where there is no vector."""
     cell, out = view.cells[k], np.full(3, np.nan)
     if abs(np.linalg.det(cell)) < 1e-6:
         return out
@@ -64,7 +64,8 @@ def vacuum(view: View) -> Iterator[Finding]:
             "note",
             "periodicity",
             [k for k, _ in close],
-            f"a periodic axis has a gap of only {min(g for _, g in close):.2g} Å: a surface that feels its image, or layers",
+            f"a periodic axis has a gap of only {min(g for _, g in close):.2g} Å: "
+            "a surface that feels its image, or layers",
             "with 8 Å of vacuum or more a local potential sees one surface at a time",
         )
     if open_axes:

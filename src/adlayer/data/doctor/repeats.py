@@ -14,7 +14,7 @@ _SAME = 2e-5  # distance of fingerprints: what positions rounded to 1e-5 Å leav
 
 
 def duplicates(view: View) -> Iterator[Finding]:
-    """Frames with the same fingerprint (so also shifted, turned, permuted), and frames displaced by less than 0.01 Å."""
+    """Frames with the same fingerprint (so also shifted, turned, permuted), or displaced by less than 0.01 Å."""
     same = [(a, b) for a, b in _equal_pairs(view) if view.counts[a] > 1]
     apart = [(a, b) for a, b in same if abs(view.energy[a] - view.energy[b]) > 2e-3 * view.counts[a]]
     if apart:
@@ -33,8 +33,8 @@ def duplicates(view: View) -> Iterator[Finding]:
             "note" if len(agree) < 0.3 * len(view) else "warning",
             "duplicates",
             sorted({b for _, b in agree}),
-            f"{len(agree)} frames repeat another, perhaps shifted, turned or permuted (first: {view.dataset.where(agree[0][0])} "
-            f"and {view.dataset.where(agree[0][1])})",
+            f"{len(agree)} frames repeat another, perhaps shifted, turned or permuted (first: "
+            f"{view.dataset.where(agree[0][0])} and {view.dataset.where(agree[0][1])})",
             "keep one of each; if kept, keep them in one set when splitting (by='group')",
         )
     near = [p for p in view.near if (p.a, p.b) not in set(same) and _hardly_moved(p)]

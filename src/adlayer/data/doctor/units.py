@@ -66,7 +66,7 @@ def all_electron_energies(view: View) -> Iterator[Finding]:
 
 
 def slope(view: View) -> tuple[float, float, int]:
-    """Of dE against ``-F.dr`` over near frames at one cell: the slope, the share of pairs that have it, and their number.
+    """Of dE against ``-F.dr`` over near frames at one cell: the slope, the share of pairs that have it, their number.
 
     Only pairs whose two forces say much the same count: there the work is known whatever the energies are.
     """
@@ -93,7 +93,7 @@ def same_cell(view: View) -> list[Near]:
 
 
 def work(view: View, pair: Near) -> tuple[float, float]:
-    """``-F.dr`` between two near frames by the mean of their forces (exact if harmonic), and by half their difference."""
+    """``-F.dr`` between near frames by the mean of their forces (exact if harmonic) and by half their difference."""
     a, b = view.forces[view.atoms(pair.a)], view.forces[view.atoms(pair.b)] @ pair.turn
     return -0.5 * float(((a + b) * pair.moved).sum()), 0.5 * float(((a - b) * pair.moved).sum())
 
@@ -144,14 +144,14 @@ def stiffness(view: View) -> Iterator[Finding]:
         "warning",
         "units",
         [],
-        f"forces look too {'large' if ratio > 1 else 'small'}: the force constants of bonds are {ratio:.2g} times the usual "
-        f"ones; in {guess}?",
+        f"forces look too {'large' if ratio > 1 else 'small'}: the force constants of bonds are {ratio:.2g} times "
+        f"the usual ones; in {guess}?",
         _SAY.format(f"'forces': '{guess}'") + "; say the unit of the energy too",
     )
 
 
 def _bond_stiffness(view: View) -> float:
-    """Force constants over those usual for such bonds: the median over kinds of bonds, NaN where there is no telling."""
+    """Force constants over those usual for such bonds: median over kinds of bonds, NaN where one cannot tell."""
     frames = np.flatnonzero(view.has_forces & (view.counts > 1))
     frames = frames[:: max(1, len(frames) // 80)]
     if not len(frames):
