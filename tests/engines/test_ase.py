@@ -16,7 +16,7 @@ from adlayer.engines.ase import Calculator
 from adlayer.potential import PerAtom, Potential, Prediction
 from adlayer.potentials.lennard_jones import LennardJones
 
-COPPER = {"epsilon": 0.4, "sigma": 2.3, "cutoff": 5.0}
+COPPER = {"epsilon": 0.4, "sigma": 2.3, "cutoff": 5.0, "truncation": "energy"}
 
 
 @pytest.fixture

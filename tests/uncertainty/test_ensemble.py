@@ -168,15 +168,17 @@ def test_thresholds_keep_their_promise(committee, data):
     error = (said.forces - fresh.labels.forces).norm(dim=-1)
     kept = error <= calibration.bound(0.9) * force_deviation(said)
     assert float(kept.double().mean()) > 0.84
-    tolerance = 0.3
+    # at most one atom in ten is both trusted and wrong
+    tolerance = float(error.median())
     trusted = force_deviation(said) < calibration.threshold(tolerance, 0.9)
-    assert trusted.any()
-    assert float((error[trusted] > tolerance).double().mean()) <= 0.1
+    assert 0.01 < trusted.double().mean() < 0.99
+    assert float((trusted & (error > tolerance)).double().mean()) <= 0.1
     # one frame at a time, the largest error
     worst = torch.stack([error[fresh.structures.system == s].max() for s in range(len(fresh))])
     sigma = torch.stack([force_deviation(said)[fresh.structures.system == s].max() for s in range(len(fresh))])
+    tolerance = float(worst.median())
     trusted = sigma < calibration.threshold(tolerance, 0.9, per="structure")
-    assert float((worst[trusted] > tolerance).double().sum()) <= 0.2 * len(fresh)
+    assert float((trusted & (worst > tolerance)).double().mean()) <= 0.15
     json.dumps(calibration.as_dict())
 
 

@@ -78,9 +78,9 @@ def _show_class(cls: type) -> None:
     story, _, rest = doc.partition("\nArgs:\n")
     kind = next((b.__name__ for b in cls.__mro__[1:] if inspect.isabstract(b)), "Part")
     console.print(f"[bold]{cls.__name__}[/bold]  [dim]{kind}, {cls.__module__}[/dim]\n")
-    console.print(_plain(story.strip()))
+    console.print(_plain(_reflowed(story)))
     module = (inspect.getmodule(cls).__doc__ or "").strip().splitlines()
-    if module and module[0] not in story:
+    if module and module[0] not in story and cls.__module__.startswith("adlayer."):
         console.print(f"\n[dim]{_plain(module[0])}[/dim]")
     parameters = _parameters(cls)
     if not parameters:
@@ -138,7 +138,16 @@ def completion(shell: str) -> None:
 
 
 def _summary(cls: type) -> str:
-    return " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
+    """The first sentence of the class; of its module, where the class begins with an equation."""
+    first = " ".join((inspect.getdoc(cls) or "").partition("\n\n")[0].split())
+    module = (inspect.getmodule(cls).__doc__ or "").strip().partition("\n")[0]
+    return module if first.startswith("``") and module else first
+
+
+def _reflowed(text: str) -> str:
+    """Paragraphs as single lines, for the terminal to wrap; what is indented stays as it is."""
+    paragraphs = text.strip().split("\n\n")
+    return "\n\n".join(p if any(l[:1] in " -|" for l in p.split("\n")) else " ".join(p.split()) for p in paragraphs)
 
 
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:

@@ -134,19 +134,28 @@ def error_table(sets: dict[str, dict]):
 )
 @click.argument("data", type=click.Path(path_type=Path), nargs=-1, required=True)
 def check(data: tuple[Path, ...]) -> None:
-    """Look for what is wrong with a data set: units, signs, duplicates, leaks, outliers.
+    """Look for what is wrong with a data set: units, signs, duplicates, outliers, leaks.
 
-    Several files are taken as the parts of a split, and leaks between them are looked for.
+    With several files, leaks between the first and each of the others are looked for as well. The exit status is 1
+    where there are errors.
     """
     from rich.console import Console
 
     from ..data import read
     from ..data.doctor import check as examine
 
-    out = Console(highlight=False)
-    sets = {str(path): read(path) for path in data}
-    out.print("\n".join(f"{name}: {dataset!r}" for name, dataset in sets.items()), markup=False)
-    found = list(examine(sets if len(sets) > 1 else next(iter(sets.values()))))
-    for finding in found:
-        out.print(str(finding), markup=False)
-    out.print(f"{len(found)} findings" if found else "nothing wrong was found")
+    out, worst = Console(highlight=False), False
+    sets = {path: read(path) for path in data}
+    for k, (path, dataset) in enumerate(sets.items()):
+        found = examine(dataset, against=sets[data[0]] if k else None)
+        out.print(f"{path}: {dataset!r}", markup=False, style="bold", soft_wrap=True)
+        for f in found:
+            color = {"error": "red", "warning": "yellow"}.get(f.severity, "cyan")
+            out.print(f"\n[{color}]{f.severity}[/{color}] ", end="")
+            out.print(str(f).partition(": ")[2], markup=False, soft_wrap=True)
+        counts = {s: sum(f.severity == s for f in found) for s in ("error", "warning", "note")}
+        said = ", ".join(f"{n} {s}{'s' if n > 1 else ''}" for s, n in counts.items() if n)
+        out.print(f"\n{said or 'Nothing wrong was found.'}\n")
+        worst |= counts["error"] > 0
+    if worst:
+        raise SystemExit(1)

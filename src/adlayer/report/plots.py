@@ -92,6 +92,24 @@ def learning_curve(
         return fig
 
 
+def history(curves: Mapping[str, ArrayLike], xlabel: str = "epoch") -> Figure:
+    """How errors fell while a fit went on, one panel for each."""
+    with style():
+        fig, axes = figure(1, len(curves), width=4.5 * len(curves), height=2.8, squeeze=False)
+        for k, (ax, (name, values)) in enumerate(zip(axes[0], curves.items())):
+            values = np.asarray(values, float)
+            ax.plot(np.arange(1, len(values) + 1), values, color=COLORS[k])
+            best = int(np.nanargmin(values))
+            ax.plot(best + 1, values[best], "o", color=COLORS[k], ms=6, mec="white")
+            ax.annotate(
+                f"{values[best]:.3g}", (best + 1, values[best]), (0, 8), textcoords="offset points", ha="center"
+            )
+            ax.set(yscale="log", title=name, xlabel=xlabel)
+            _log_ticks(ax.yaxis)
+            ax.grid(axis="y", color=LINE, lw=0.6)
+        return fig
+
+
 def _plain_ticks(ax: Axes, sizes: np.ndarray) -> None:
     """Ticks at the sizes themselves, those apart that would touch."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator

@@ -112,9 +112,10 @@ class Calibration:
     def threshold(self, tolerance: float, level: float = 0.9, per: str = "atom") -> float:
         """``|sigma|`` (eV/Å) beyond which a force error of ``tolerance`` can no longer be excluded: ``tolerance / q``.
 
-        A simulation stops where ``force_deviation(prediction).max()`` exceeds it. The promise is that of conformal
-        prediction, for atoms (or, ``per = "structure"``, for the largest error of structures) exchangeable with the
-        held-out ones; atoms of one frame are alike, so take frames from several trajectories.
+        A simulation stops where ``force_deviation(prediction).max()`` exceeds it. Of new atoms (``per = "structure"``:
+        of new structures, by their largest error) no more than ``1 - level`` are then both trusted and wrong, so long
+        as they are exchangeable with the held-out ones, as split conformal prediction demands. Atoms of one frame and
+        frames of one trajectory are alike: hold out several trajectories.
 
         Args:
             tolerance: the force error that is still acceptable, eV/Å.

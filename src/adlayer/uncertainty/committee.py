@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
-from ..config import build, describe
+from ..config import build, describe, find_class
 from ..potential import Potential
 from .calibration import calibrate
 from .ensemble import Doubtful, Ensemble, LinearEnsemble
@@ -110,7 +111,21 @@ def _afresh(potential: Potential, seed: int) -> Potential:
     """The same potential with other random parameters."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(describe(potential), Potential)
+        return build(_reseeded(describe(potential), seed), Potential)
+
+
+def _reseeded(spec: Any, seed: int) -> Any:
+    """A description in which every class that takes a ``seed`` is given this one."""
+    if isinstance(spec, list):
+        return [_reseeded(s, seed) for s in spec]
+    if not isinstance(spec, dict):
+        return spec
+    spec = {key: _reseeded(value, seed) for key, value in spec.items()}
+    name = next(iter(spec), "")
+    names_a_class = len(spec) == 1 and isinstance(spec[name], dict) and name.rpartition(".")[2][:1].isupper()
+    if names_a_class and "seed" in inspect.signature(find_class(name)).parameters:
+        spec[name]["seed"] = seed
+    return spec
 
 
 def _resample(train: Dataset, rng: np.random.Generator) -> list[int]:
