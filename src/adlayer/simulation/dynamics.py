@@ -162,7 +162,7 @@ def _maxwell(structures, masses, T, free, generator) -> Float[Tensor, "atoms 3"]
 
 def _acceleration(state: Motion) -> Float[Tensor, "atoms 3"]:
     """``F/m``, Å/fs²; none for fixed atoms."""
-    return (FS**2 * state.free / state.masses)[:, None] * state.prediction.forces
+    return (FS**2 / state.masses * state.free)[:, None] * state.prediction.forces
 
 
 def _at(evaluate: Evaluate, state: Motion, positions: Float[Tensor, "atoms 3"]) -> Motion:
