@@ -34,9 +34,9 @@ SUTTON_CHEN = {
 class EAM(Potential):
     """``E_i = F_a(sum_j rho_ba(r_ij)) + 1/2 sum_j phi_ab(r_ij)``, each function the spline of a table.
 
-    Tables are read from a file by ``adlayer.read_potential`` and saved with the potential. A new one
-    holds the metals of Sutton and Chen (1990), mixed as by Rafii-Tabar and Sutton (1991) and truncated so that forces
-    vanish; for other elements NaN, until tables are loaded.
+    Tables are read from a file by ``adlayer.read_potential`` and saved with the potential. A new one holds the metals
+    of Sutton and Chen (1990), mixed as by Rafii-Tabar and Sutton (1991) and truncated so that forces vanish; for other
+    elements NaN, until tables are loaded.
 
     Args:
         elements: chemical symbols.

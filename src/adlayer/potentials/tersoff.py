@@ -62,9 +62,8 @@ class Tersoff(Potential):
             ``D`` (Å), ``lambda1`` (1/Å), ``A`` (eV); silicon (1989) if not given.
     """
 
-    small = {
-        "parameters": {"Si-Si-Si": SILICON_1988}
-    }  # its n makes forces smooth where a bond's first neighbor appears
+    # The set of 1988: with its n, forces are smooth where a bond's first neighbor appears.
+    small = {"parameters": {"Si-Si-Si": SILICON_1988}}
 
     def __init__(self, parameters: dict | None = None):
         super().__init__()
