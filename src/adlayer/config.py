@@ -227,8 +227,9 @@ def describe(thing: Any) -> Any:
     """Write an object down as ``{ClassName: {arguments}}``, the inverse of ``build``."""
     if isinstance(thing, Part):
         cls = type(thing)
-        inside = cls.__module__.split(".")[0] == __package__.split(".")[0]
-        name = cls.__name__ if inside else f"{cls.__module__}.{cls.__qualname__}"
+        package, _, rest = cls.__module__.partition(".")
+        found_by_name = package == __package__ and rest.split(".")[0] in ("potential", *_ROOMS)
+        name = cls.__name__ if found_by_name else f"{cls.__module__}.{cls.__qualname__}"
         return {name: {key: describe(value) for key, value in thing.arguments.items()}}
     if isinstance(thing, Mapping):
         return {str(key): describe(value) for key, value in thing.items()}
