@@ -54,14 +54,14 @@ def test_parameters_of_a_physical_potential_are_recovered():
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "amsgrad"])
 def test_a_network_learns(data, test_set, optimizer):
-    method = GradientDescent(epochs=60, batch=3, optimizer=optimizer, learning_rate=0.02, average=0.9)
+    method = GradientDescent(epochs=40, batch=3, optimizer=optimizer, learning_rate=0.03, average=0.9)
     fitted = method(PairNetwork(), data, test_set)
     start = LeastSquares()(ReferenceEnergies({"Cu": 0.0}), data, test_set)
     assert fitted.metrics["valid"]["forces_rmse"] < 0.4 * start.metrics["valid"]["forces_rmse"]
     assert fitted.energies == pytest.approx(
         {"Cu": float((data.labels.energy / data.structures.counts).mean())}, rel=0.1
     )
-    assert len(fitted.history) == 60
+    assert len(fitted.history) == 40
     best = min(row["valid_loss"] for row in fitted.history)
     batches = Batches(test_set, method.weights, 4.5)
     graph, labels, precisions = batches[range(6)]
@@ -252,7 +252,7 @@ def test_interrupted_anywhere_it_repeats_the_digits(data, test_set, tmp_path):
 
 def long_fit(folder):
     data, valid = (labeled(copper(9, s), PairBasis(coefficients=TRUE)) for s in (0, 3))
-    method = GradientDescent(epochs=40, batch=2, learning_rate=0.01, save_every=0.0, precision="float32")
+    method = GradientDescent(epochs=20, batch=2, learning_rate=0.01, save_every=0.0, precision="float32")
     return method(PairNetwork(), data, valid, folder=folder, seed=3)
 
 
@@ -262,14 +262,14 @@ def test_killed_it_goes_on_to_the_same_digits(tmp_path):
     script += f"from test_gradient_descent import long_fit; long_fit({str(tmp_path)!r})"
     killed = subprocess.Popen([sys.executable, "-c", script])
     metrics = tmp_path / "metrics.jsonl"
-    while killed.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") >= 7):
+    while killed.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") >= 5):
         time.sleep(0.002)
     os.kill(killed.pid, signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    assert metrics.read_text().count("\n") < 40
+    assert metrics.read_text().count("\n") < 20
     resumed, whole = long_fit(tmp_path), long_fit(None)
     assert rows(resumed) == rows(whole)
-    assert metrics.read_text().count("\n") == len(whole.history) == 40
+    assert metrics.read_text().count("\n") == len(whole.history) == 20
     for a, b in zip(resumed.potential.parameters(), whole.potential.parameters()):
         assert torch.equal(a, b)
 

@@ -139,7 +139,7 @@ def _most_evident(S: Tensor, misfit, n: int) -> float:
     best = min(range(len(grid)), key=values.__getitem__)
     ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     found = minimize_scalar(minus_log_evidence, bounds=ends, method="bounded", options={"xatol": 1e-3})
-    return 10.0**found.x * float(S[0]) ** 2
+    return 10.0 ** float(found.x) * float(S[0]) ** 2
 
 
 def relevance(data: Reduced, penalty: Float[Tensor, "K"], iterations: int = 300) -> Solution:

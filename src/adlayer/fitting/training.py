@@ -142,7 +142,7 @@ class Training:
             value = 0.0
             for piece in pieces:
                 here = self.loss_of(self.train, piece) * (len(self.train) / len(frames))
-                here.backward()
+                here.backward(inputs=self.parameters)  # and not of positions: second derivatives by them cost most
                 value += float(here.detach())
             if self.method.clip and self.method.optimizer != "lbfgs":
                 torch.nn.utils.clip_grad_norm_(self.parameters, self.method.clip)
