@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,7 +13,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .config import Part
+from .config import Part, build, find_class
 from .graph import Graph
 from .kernels.edges import forces_from_edges
 from .neighbors import NeighborList
@@ -162,6 +163,30 @@ class Sum(Potential):
 
     def penalty(self) -> Float[Tensor, "K"]:
         return torch.cat([p.penalty() for p in self.parts if p.linear])
+
+
+def make_potential(spec: Potential | Mapping[str, Any] | str, elements: Iterable[str]) -> Potential:
+    """The potential a section of a recipe describes: one class name with its arguments, or several, which are added.
+
+    Args:
+        spec: ``{ClassName: {arguments}, ...}``.
+        elements: what stands in for an argument ``elements`` that is not given; taken by atomic number.
+    """
+    if isinstance(spec, Potential):
+        return spec
+    table = {spec: {}} if isinstance(spec, str) else dict(spec)
+    if not table:
+        raise ValueError("[potential] is empty; name one, such as [potential.ACE]")
+    known = sorted(elements, key=lambda e: atomic_numbers[e])
+    parts = []
+    for name, arguments in table.items():
+        wanted = inspect.signature(find_class(name, None if "." in name else Potential)).parameters
+        if "elements" in wanted and (
+            arguments is True or (isinstance(arguments, Mapping) and "elements" not in arguments)
+        ):
+            arguments = {"elements": known, **({} if arguments is True else arguments)}
+        parts.append(build({name: arguments}, Potential))
+    return parts[0] if len(parts) == 1 else Sum(parts)
 
 
 class ReferenceEnergies(Potential):

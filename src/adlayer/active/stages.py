@@ -44,8 +44,8 @@ class Silent:
 class Stages:
     """Runs stages one after another in a folder of their own.
 
-    A stage is finished when its ``stage.json`` is there. Its key is a hash of its settings and of the keys of all stages
-    before it, so a job that was killed goes on where it was, and one whose recipe was changed repeats just what
+    A stage is finished when its ``stage.json`` is there. Its key is a hash of its settings and of the keys of all
+    stages before it, so a job that was killed goes on where it was, and one whose recipe was changed repeats just what
     depends on the change. What a stage returns is always what was read back from disk: a job that went on has the same
     numbers as one that was never stopped.
 

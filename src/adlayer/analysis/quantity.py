@@ -36,6 +36,11 @@ class Findings:
     data: dict[str, Any] = field(default_factory=dict)
     frames: dict[str, Atoms] = field(default_factory=dict)
 
+    @staticmethod
+    def of(kept: Mapping[str, Any], frames: Mapping[str, Atoms]) -> Findings:
+        """From what was written down."""
+        return Findings([Quantity(**q) for q in kept["quantities"]], dict(kept["data"]), dict(frames))
+
 
 class Analysis(Part, ABC):
     """Something asked of an ``Evaluate``: the same code for a potential and for the reference method."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +10,13 @@ from typing import Any
 
 import torch
 
-from ..config import build, check_arguments, find_class, nearest
+from ..config import build, check_arguments, nearest
 from ..data import Dataset, read, split
 from ..data.doctor import check
 from ..fitting import Fit, errors
 from ..fitting import fit as fit_potential
 from ..fitting import predict as predict_all
-from ..potential import Potential, Sum
+from ..potential import make_potential
 from ..report.fit import fit_report
 from ..saving import save, write_json
 from ..uncertainty import Doubtful, Uncertainty, assess
@@ -62,7 +61,7 @@ def fit_job(recipe: Mapping[str, Any], folder: Path, console: Console, text: str
         parts = load_parts(recipe["data"], recipe.get("split", {}), seed)
         everything = Dataset.cat(parts.values())
         torch.manual_seed(seed)
-        potential = make_potential(recipe["potential"], everything)
+        potential = make_potential(recipe["potential"], everything.elements)
         progress(1, 1, "")
     with console.stage(f"Examine {len(everything)} structures") as progress:
         findings = [f for f in check(everything) if f.severity != "note"]
@@ -131,18 +130,3 @@ def load_parts(data: Mapping[str, Any], fractions: Mapping[str, Any], seed: int)
     by = {"by": fractions.get("by", "random"), "seed": fractions.get("seed", seed)}
     divided = dict(zip(left, split(rest, list(left.values()), **by))) if counts else {"train": rest}
     return divided | own
-
-
-def make_potential(table: Mapping[str, Any] | str, dataset: Dataset) -> Potential:
-    """One potential, or the sum of several; one that must know its elements is told those of the data."""
-    if isinstance(table, str):
-        table = {table: {}}
-    parts = []
-    for name, arguments in table.items():
-        cls = find_class(name, Potential if "." not in name else None)
-        arguments = {} if arguments is True else arguments
-        wants = inspect.signature(cls).parameters.get("elements")
-        if wants is not None and isinstance(arguments, Mapping) and "elements" not in arguments:
-            arguments = {"elements": list(dataset.elements), **arguments}
-        parts.append(build({name: arguments}, Potential))
-    return parts[0] if len(parts) == 1 else Sum(parts)

@@ -1,0 +1,179 @@
+"""A whole job, as a recipe describes it: every section is a class, and its constructor is the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..analysis.quantity import Analysis, Observable
+from ..config import Part, build, check_arguments, nearest
+from ..fitting import Fit
+from ..potential import Potential
+from ..reference import Reference
+from ..simulation import Engine, Langevin
+from ..surfaces import Generator
+from ..uncertainty import Committee, Uncertainty
+
+
+@dataclass(frozen=True)
+class Split(Part):
+    """What is held out of every batch of labels, at random.
+
+    Args:
+        valid: share that calibrates the uncertainty (and stops a gradient descent).
+        test: share that nothing is fitted or calibrated to.
+    """
+
+    valid: float = 0.1
+    test: float = 0.1
+
+    def __post_init__(self):
+        if not (self.valid > 0 and self.test > 0 and self.valid + self.test < 1):
+            raise ValueError(
+                f"Split: valid and test must be positive and leave something, got {self.valid}, {self.test}"
+            )
+
+
+@dataclass(frozen=True)
+class Active(Part):
+    """Rounds of: explore until in doubt, select what is new, label it, fit again.
+
+    Args:
+        rounds: how many at most; fewer when the potential stays within its tolerance throughout.
+        explore: what moves the atoms.
+        start: names of structures to start from; default: all that are labeled.
+        replicas: how many copies of each start.
+        every: steps between the snapshots that may be selected.
+        labels: how many are labeled in a round.
+        tolerance: force error that is still acceptable, eV/Å: exploration stops where it can no longer be excluded.
+        level: how sure of that one wants to be, for an atom.
+    """
+
+    rounds: int = 2
+    explore: Engine = field(default_factory=lambda: Langevin(temperature=[300, 1200], picoseconds=2, timestep=1.0))
+    start: list[str] | None = None
+    replicas: int = 1
+    every: int = 50
+    labels: int = 24
+    tolerance: float = 0.4
+    level: float = 0.95
+
+
+@dataclass(frozen=True)
+class Simulation(Part):
+    """A run of the finished potential, watched by its uncertainty.
+
+    Args:
+        of: name of the structures it starts from.
+        engine: what moves the atoms.
+        every: steps between the frames that are kept.
+        observe: names to what is seen in each frame.
+        tolerance: force error beyond which the run stops and says so, eV/Å; default: that of the active loop times 3.
+    """
+
+    of: str
+    engine: Engine
+    every: int = 20
+    observe: dict[str, Observable] = field(default_factory=dict)
+    tolerance: float | None = None
+
+
+class Job(Part):
+    """The whole job, as a recipe describes it.
+
+    Args:
+        structures: names to generators of structures, made in this order; later ones may refer to earlier ones by name.
+        reference: the method that labels.
+        potential: what is fitted; several are added. ``elements`` may be left out: those of the structures are meant.
+        title: what people read.
+        seed: of all random numbers.
+        train: names of the structures that are labeled first; default: all.
+        split: what is held out.
+        fit: how the potential is fitted; default: least squares if it is linear, else gradient descent.
+        uncertainty: how it comes to know its doubt.
+        active: the rounds of exploring and labeling.
+        validate: names to analyses that are made with the potential and with the reference, side by side.
+        simulation: names to simulations.
+        workers: how many reference calculations run at a time.
+        timeout: seconds after which one is given up.
+    """
+
+    def __init__(
+        self,
+        structures: dict,
+        reference: Reference,
+        potential: Potential | dict,
+        title: str = "",
+        seed: int = 0,
+        train: list | None = None,
+        split: Split | dict | None = None,
+        fit: Fit | dict | None = None,
+        uncertainty: Uncertainty | dict | None = None,
+        active: Active | dict | None = None,
+        validate: dict | None = None,
+        simulation: dict | None = None,
+        workers: int = 2,
+        timeout: float = 600.0,
+    ):
+        self.title, self.seed, self.workers, self.timeout = title, seed, workers, timeout
+        self.structures = {name: _one(spec, Generator, f"structures.{name}") for name, spec in structures.items()}
+        self.reference = _one(reference, Reference, "reference")
+        self.potential = potential
+        self.train = list(structures) if train is None else _known(train, structures, "train")
+        self.split = _section(Split, split)
+        self.fit = None if fit is None else _one(fit, Fit, "fit")
+        self.uncertainty = Committee() if uncertainty is None else _one(uncertainty, Uncertainty, "uncertainty")
+        self.active = _section(Active, active)
+        self.validate = {n: _one(spec, Analysis, f"validate.{n}") for n, spec in (validate or {}).items()}
+        self.simulation = {n: _section(Simulation, spec, n) for n, spec in (simulation or {}).items()}
+        if not self.structures:
+            raise ValueError("[structures] is empty: there is nothing to label")
+        self.start = self.train if self.active.start is None else _known(self.active.start, structures, "active.start")
+        for name, s in self.simulation.items():
+            _known([s.of], structures, f"simulation.{name}.of")
+
+
+def _one(spec: Any, kind: type, where: str) -> Any:
+    """The one object a section describes."""
+    if isinstance(spec, Mapping) and len(spec) != 1:
+        names = ", ".join(map(str, spec)) or "none"
+        raise ValueError(f"[{where}] takes one class name with its arguments, such as [{where}.Name]; got {names}")
+    try:
+        made = build(spec, kind)
+    except ValueError as error:
+        raise ValueError(f"[{where}] {error}") from None
+    if not isinstance(made, kind):
+        raise ValueError(f"[{where}] takes a {kind.__name__}, got {type(made).__name__}")
+    return made
+
+
+def _section(cls: type, table: Any, name: str = "") -> Any:
+    """A section that is of one class only, so that its table holds the arguments themselves."""
+    if isinstance(table, cls):
+        return table
+    check_arguments(cls, table or {})
+    made = {k: _build_values(v) for k, v in (table or {}).items()}
+    return cls(**made)
+
+
+def _build_values(value: Any) -> Any:
+    """Build what is of the form ``{ClassName: {...}}`` inside a plain table."""
+    if isinstance(value, Mapping) and len(value) == 1:
+        key = next(iter(value))
+        if key[:1].isupper() or "." in key:
+            return build(value)
+    if isinstance(value, Mapping):
+        return {k: _build_values(v) for k, v in value.items()}
+    return value
+
+
+def _known(names: Sequence[str], structures: Mapping[str, Any], where: str) -> list[str]:
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in structures:
+            near = nearest(name, structures)
+            raise ValueError(
+                f"{where} names {name!r}, which is not in [structures]{near}; there: {', '.join(structures)}"
+            )
+    return names

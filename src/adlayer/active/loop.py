@@ -1,0 +1,209 @@
+"""The active loop: explore until in doubt, choose what is new, label it, fit again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ..data import Dataset
+from ..data.selection import choose
+from ..fitting import errors, predict
+from ..graph import Graph
+from ..potential import Evaluator, Potential
+from ..reference import label
+from ..simulation import MaxTemperature, MaxUncertainty, MinDistance, run
+from ..structures import Structures
+from ..uncertainty import Doubtful, assess, force_deviation
+from .job import Active, Job, Split
+from .stages import Progress, Stages
+
+
+def generate(job: Job, stages: Stages) -> dict[str, list[Atoms]]:
+    """All structures of the job, by name."""
+
+    def work(folder: Path, progress: Progress) -> dict:
+        made: dict[str, list[Atoms]] = {}
+        for k, (name, generator) in enumerate(job.structures.items()):
+            progress(k, len(job.structures), name)
+            made[name] = generator(made, stages.rng(f"structures/{name}"))
+            for atoms in made[name]:
+                atoms.info["group"] = name
+        return {"structures": Dataset.from_ase([a for frames in made.values() for a in frames])}
+
+    frames = stages.run("structures", "Build the structures", job.structures, work)["structures"].to_ase()
+    made: dict[str, list[Atoms]] = {name: [] for name in job.structures}
+    for atoms in frames:
+        made[atoms.info["group"]].append(atoms)
+    return made
+
+
+def label_and_split(
+    job: Job, stages: Stages, name: str, title: str, frames: Sequence[Atoms]
+) -> tuple[Dataset, list[dict[str, Any]]]:
+    """Labels for all frames, each marked in ``info["split"]`` as train, valid or test; and those that failed."""
+
+    def work(folder: Path, progress: Progress) -> dict:
+        labeled = label(job.reference, frames, stages.folder / "labels", None, job.workers, job.timeout, 2, progress)
+        if not labeled.frames:
+            reasons = "; ".join(sorted({f.reason for f in labeled.failures}))
+            raise ValueError(f"none of {len(frames)} structures could be labeled: {reasons}")
+        marks = split(job.split, len(labeled.frames), stages.rng(name))
+        for atoms, mark in zip(labeled.frames, marks):
+            atoms.info["split"] = mark
+        failures = [
+            {"group": f.frame.info.get("group", ""), "reason": f.reason, "attempts": f.attempts}
+            for f in labeled.failures
+        ]
+        return {"labels": Dataset.from_ase(labeled.frames), "failures": failures}
+
+    settings = {"reference": job.reference, "split": job.split}
+    results = stages.run(f"{name}/labels", title, settings, work)
+    return results["labels"], results["failures"]
+
+
+def split(shares: Split, n: int, rng: np.random.Generator) -> list[str]:
+    """Marks for ``n`` frames in random order, with at least one of each kind where there are three frames."""
+    n_valid, n_test = (max(1, round(share * n)) if n >= 3 else 0 for share in (shares.valid, shares.test))
+    marks = np.array(["valid"] * n_valid + ["test"] * n_test + ["train"] * (n - n_valid - n_test))
+    return rng.permutation(marks).tolist()
+
+
+def part(dataset: Dataset, mark: str) -> Dataset:
+    """The frames with this mark."""
+    return dataset[[k for k, info in enumerate(dataset.info) if info["split"] == mark]]
+
+
+def fit_and_judge(job: Job, stages: Stages, name: str, potential: Potential, data: Dataset) -> dict[str, Any]:
+    """A potential that knows its doubt, its errors on the test set, and the doubt at which to stop."""
+
+    def work(folder: Path, progress: Progress) -> dict:
+        train, valid, test = (part(data, mark) for mark in ("train", "valid", "test"))
+        fitted = job.uncertainty.fit(
+            potential,
+            train,
+            valid,
+            job.fit,
+            folder=folder,
+            progress=progress,
+            seed=int(stages.rng(name).integers(2**31)),
+        )
+        facts = judge(fitted, valid, test, job.active)
+        return {"potential": fitted, "facts": facts | {"train": len(train), "valid": len(valid), "test": len(test)}}
+
+    settings = {"potential": job.potential, "fit": job.fit, "uncertainty": job.uncertainty}
+    settings |= {"tolerance": job.active.tolerance, "level": job.active.level}
+    return stages.run(f"{name}/fit", f"Fit the potential ({name})", settings, work)
+
+
+def judge(fitted: Doubtful, valid: Dataset, test: Dataset, active: Active) -> dict[str, Any]:
+    """Errors and honesty on held-out data, and the threshold that follows from them."""
+    calibration = assess(predict(fitted, valid.structures, stress=False), valid)
+    on_test = predict(fitted, test.structures, stress=test.labels.stress is not None)
+    return {
+        "errors": errors(on_test, test),
+        "threshold": calibration.threshold(active.tolerance, active.level),
+        "calibration": calibration.as_dict(),
+        "test": assess(on_test, test).as_dict(),
+    }
+
+
+def explore(
+    job: Job, stages: Stages, name: str, fitted: dict[str, Any], made: Mapping[str, list[Atoms]]
+) -> tuple[list[Atoms], dict[str, Any]]:
+    """What should be labeled next: frames of runs that the potential itself drives, new and doubtful ones first."""
+    active = job.active
+
+    def work(folder: Path, progress: Progress) -> dict:
+        potential, threshold = fitted["potential"], fitted["facts"]["threshold"]
+        starts = [a for s in job.start for a in made[s] for _ in range(active.replicas)]
+        generator = torch.Generator().manual_seed(int(stages.rng(name).integers(2**31)))
+        path = folder / "exploration.extxyz"
+        done = run(
+            active.explore,
+            Evaluator(potential),
+            starts,
+            generator,
+            watch=[MaxUncertainty(2.0 * threshold), MaxTemperature(), MinDistance()],
+            every=active.every,
+            trajectory=path,
+            checkpoint=folder / "exploration.checkpoint",
+            progress=progress,
+        )
+        candidates, doubts = candidates_of(path, starts, potential)
+        chosen = select(potential, candidates, doubts, threshold, active.labels, stages.rng(f"{name}/choice"))
+        picked = [candidates[k] for k in chosen]
+        stopped = [r for r in done.reason if r != "finished"]
+        facts = {
+            "runs": len(starts),
+            "stopped": len(stopped),
+            "reasons": stopped,
+            "candidates": len(candidates),
+            "doubtful": int((doubts > threshold).sum()),
+            "largest": float(doubts.max()) if len(doubts) else 0.0,
+            "threshold": threshold,
+        }
+        return {"picked": Dataset.from_ase(picked), "facts": facts}
+
+    settings = {"active": active, "start": job.start}
+    results = stages.run(f"{name}/exploration", f"Explore until in doubt ({name})", settings, work)
+    return results["picked"].to_ase(), results["facts"]
+
+
+def candidates_of(trajectory: Path, starts: Sequence[Atoms], potential: Doubtful) -> tuple[list[Atoms], np.ndarray]:
+    """The bare frames of an exploration and the largest doubt about a force in each (eV/Å)."""
+    from ase.io import iread
+
+    candidates = []
+    for frame in iread(trajectory, index=":"):
+        if frame.info["step"] == 0:
+            continue
+        atoms = starts[int(frame.info["system"])].copy()
+        atoms.positions, atoms.cell = frame.positions, frame.cell
+        candidates.append(atoms)
+    doubts = []
+    for atoms in candidates:
+        said = predict(potential, Structures.from_ase(atoms), stress=False)
+        doubts.append(float(force_deviation(said).max()))
+    return candidates, np.array(doubts)
+
+
+def select(
+    potential: Potential,
+    candidates: Sequence[Atoms],
+    doubts: np.ndarray,
+    threshold: float,
+    n: int,
+    rng: np.random.Generator,
+) -> list[int]:
+    """Which candidates to label: far from one another, and in doubt.
+
+    Frames in which the doubt exceeds four times the threshold are left out while there are others: they are often
+    unphysical, and the next round will come near them better informed.
+    """
+    sane = np.flatnonzero(doubts <= max(4 * threshold, np.quantile(doubts, 0.2))) if len(doubts) else np.arange(0)
+    if len(sane) <= n:
+        return sane.tolist()
+    features = fingerprints(potential, Structures.from_ase([candidates[k] for k in sane]))
+    return sorted(sane[choose(features, doubts[sane], n, rng)].tolist())
+
+
+def fingerprints(potential: Potential, structures: Structures) -> np.ndarray:
+    """Features of whole structures: the mean of what a linear potential is linear in, else of symmetry functions."""
+    rows = []
+    for s in structures:
+        graph = Graph.of(s, potential.cutoff)
+        if potential.linear:
+            x = potential.design(graph, forces=False, virial=False).energy[0] / s.n_atoms
+        else:
+            from ..descriptors.acsf import ACSF
+
+            elements = potential.elements or tuple(dict.fromkeys(a for f in structures.to_ase() for a in f.symbols))
+            descriptor = ACSF(elements=list(elements), cutoff=potential.cutoff)
+            x = descriptor(graph).mean(0)
+        rows.append(x.detach().double().numpy())
+    return np.stack(rows)
