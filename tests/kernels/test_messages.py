@@ -78,8 +78,8 @@ def test_the_operators_tell_compilers_the_truth():
     checks = ("test_schema", "test_faketensor", "test_autograd_registration")
     torch.library.opcheck(messages._messages, (x, v, basis, weights, u, *topology), test_utils=checks)
     gs, gv = (torch.randn_like(y) for y in (v[:, 0], v))
-    for by_weights in (True, False):
-        given = (gs, gv, x, v, basis, weights, u, *topology, by_weights)
+    for asked in ((True, True), (True, False), (False, True)):
+        given = (gs, gv, x, v, basis, weights, u, *topology, *asked)
         torch.library.opcheck(messages._vjp, given, test_utils=checks)
-    given = (gs, gv, x, v, basis, weights, u, x, v, basis, None, u, *topology)
+    given = (gs, gv, x, v, basis, weights, u, x, v, basis, None, u, *topology, True, True)
     torch.library.opcheck(messages._vjp_vjp, given, test_utils=checks[:2])

@@ -61,12 +61,12 @@ def test_other_states_are_refused():
         PaiNN.from_schnetpack(shifted)
 
 
-def test_forces_alone_ask_for_no_gradients_of_weights(monkeypatch):
+def test_what_nobody_asks_for_is_not_computed(monkeypatch):
     painn = PaiNN(features=8).double()
     graph = Graph.of(Structures.from_ase(bulk("Si") * (2, 1, 1)), painn.cutoff)
-    asked, really = [], messages._is_asked
-    monkeypatch.setattr(messages, "_is_asked", lambda *a: asked.append(really(*a)) or asked[-1])
+    asked, vjp = [], messages._vjp
+    monkeypatch.setattr(messages, "_vjp", lambda *a: asked.append(a[-2:]) or vjp(*a))
     evaluate(painn, graph)
-    assert asked == [False] * 3
+    assert asked == [(False, True)] * 3  # by weights, by distances
     painn(graph).energy.sum().backward()
-    assert asked[3:] == [True] * 3
+    assert asked[3:] == [(True, False)] * 3

@@ -56,11 +56,12 @@ def _vjp(
     j: Tensor,
     reverse: Tensor,
     by_weights: bool,
+    by_basis: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Derivatives of ``T`` by x, v, basis, weights (where asked) and u."""
+    """Derivatives of ``T`` by x, v, basis (where asked), weights (where asked) and u."""
     basis, u = basis.index_select(0, reverse), u.index_select(0, reverse)  # of what is sent
-    dx, dv, dbasis, du = _empty_like(x, v, basis, u)
-    dweights = torch.zeros_like(weights, memory_format=torch.contiguous_format) if by_weights else weights.new_empty(0)
+    dx, dv, du = _empty_like(x, v, u)
+    dbasis, dweights = _zeros(basis, by_basis), _zeros(weights, by_weights)
     arrays = _arrays(gs, gv, _thirds(x), v, u), _arrays(_thirds(dx), dv, du)
     first, j = _arrays(first, j)
     W = _buffer(first, v)
@@ -68,10 +69,11 @@ def _vjp(
         rows = _rows(W, edges)
         torch.mm(basis[edges], weights, out=rows)
         _send(*arrays[0], W.numpy(), first, j, *atoms, *arrays[1])  # and W becomes dT/dW
-        torch.mm(rows, weights.T, out=dbasis[edges])
+        if by_basis:
+            torch.mm(rows, weights.T, out=dbasis[edges])
         if by_weights:
             dweights.addmm_(basis[edges].T, rows)
-    return dx, dv, dbasis.index_select(0, reverse), dweights, du.index_select(0, reverse)
+    return dx, dv, dbasis.index_select(0, reverse[: len(dbasis)]), dweights, du.index_select(0, reverse)
 
 
 @torch.library.custom_op("adlayer::gated_messages_vjp_vjp", mutates_args=())
@@ -91,14 +93,16 @@ def _vjp_vjp(
     first: Tensor,
     j: Tensor,
     reverse: Tensor,
+    by_weights: bool,
+    by_basis: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Derivatives of ``S = h·dT/d(x, v, basis, weights, u)`` by gs, gv, x, v, basis, weights and u.
+    """Derivatives of ``S = h·dT/d(x, v, basis, weights, u)`` by gs, gv, x, v, basis, weights (where asked) and u.
 
     ``S`` is the change of ``T`` along ``h``; that of the filters is ``V = hbasis @ weights + basis @ hweights``.
     """
     basis_sent, hbasis_sent, u_sent, hu_sent = (y.index_select(0, reverse) for y in (basis, hbasis, u, hu))
-    dgs, dgv, dx, dv, dbasis, du = _empty_like(gs, gv, x, v, basis, u)
-    dweights = torch.zeros_like(weights, memory_format=torch.contiguous_format)
+    dgs, dgv, dx, dv, du = _empty_like(gs, gv, x, v, u)
+    dbasis, dweights = _zeros(basis, by_basis), _zeros(weights, by_weights)
     atomwise = _arrays(_thirds(x), v, _thirds(hx), hv)
     received = *atomwise, *_arrays(u, hu)
     sent = *_arrays(gs, gv), *atomwise, *_arrays(u_sent, hu_sent)
@@ -120,11 +124,13 @@ def _vjp_vjp(
     for atoms, edges in _chunks(first):
         w, dw = filters(basis_sent, hbasis_sent, edges)
         _send_change(*sent, W.numpy(), V.numpy(), first, j, *atoms, *out_sent)  # W, V become dS/dW, dS/dV = dT/dW
-        torch.mm(w, weights.T, out=dbasis[edges])
-        dweights.addmm_(basis_sent[edges].T, w).addmm_(hbasis_sent[edges].T, dw)
-        if hweights is not None:
-            dbasis[edges].addmm_(dw, hweights.T)
-    return dgs, dgv, dx, dv, dbasis.index_select(0, reverse), dweights, du.index_select(0, reverse)
+        if by_basis:
+            torch.mm(w, weights.T, out=dbasis[edges])
+            if hweights is not None:
+                dbasis[edges].addmm_(dw, hweights.T)
+        if by_weights:
+            dweights.addmm_(basis_sent[edges].T, w).addmm_(hbasis_sent[edges].T, dw)
+    return dgs, dgv, dx, dv, dbasis.index_select(0, reverse[: len(dbasis)]), dweights, du.index_select(0, reverse)
 
 
 # ----------------------------------------------------------------------------------------------------------- autograd
@@ -136,30 +142,40 @@ def _(x, v, basis, weights, u, first, j, reverse):
 
 
 @_vjp.register_fake
-def _(gs, gv, x, v, basis, weights, u, first, j, reverse, by_weights):
-    dweights = torch.empty_like(weights) if by_weights else weights.new_empty(0)
-    return torch.empty_like(x), torch.empty_like(v), torch.empty_like(basis), dweights, torch.empty_like(u)
+def _(gs, gv, x, v, basis, weights, u, first, j, reverse, by_weights, by_basis):
+    dx, dv, du = _empty_like(x, v, u)
+    return dx, dv, _zeros(basis, by_basis), _zeros(weights, by_weights), du
 
 
 @_vjp_vjp.register_fake
-def _(gs, gv, x, v, basis, weights, u, hx, hv, hbasis, hweights, hu, first, j, reverse):
-    return tuple(torch.empty_like(y) for y in (gs, gv, x, v, basis, weights, u))
+def _(gs, gv, x, v, basis, weights, u, hx, hv, hbasis, hweights, hu, first, j, reverse, by_weights, by_basis):
+    dgs, dgv, dx, dv, du = _empty_like(gs, gv, x, v, u)
+    return dgs, dgv, dx, dv, _zeros(basis, by_basis), _zeros(weights, by_weights), du
 
 
 def _save(ctx, inputs, output) -> None:
     ctx.save_for_backward(*(y for y in inputs if isinstance(y, Tensor)))
-    ctx.by_weights = not isinstance(inputs[-1], bool) or inputs[-1]
+    ctx.asked = [y for y in inputs if isinstance(y, bool)]
 
 
 def _backward(ctx, gs, gv):
-    dx, dv, dbasis, dweights, du = _vjp(gs, gv, *ctx.saved_tensors, _is_asked(ctx, 3))
-    return dx, dv, dbasis, dweights if len(dweights) else None, du, None, None, None
+    asked = _is_asked(ctx, 3), _is_asked(ctx, 2)
+    dx, dv, dbasis, dweights, du = _vjp(gs, gv, *ctx.saved_tensors, *asked)
+    return dx, dv, *_if_asked(asked, dweights, dbasis), du, None, None, None
 
 
 def _backward_backward(ctx, hx, hv, hbasis, hweights, hu):
     *arguments, first, j, reverse = ctx.saved_tensors
-    hweights = hweights if ctx.by_weights else None
-    return *_vjp_vjp(*arguments, hx, hv, hbasis, hweights, hu, first, j, reverse), None, None, None, None
+    by_weights, by_basis = ctx.asked
+    h = hx, hv, hbasis if by_basis else torch.zeros_like(arguments[4]), hweights if by_weights else None, hu
+    asked = _is_asked(ctx, 5), _is_asked(ctx, 4)
+    dgs, dgv, dx, dv, dbasis, dweights, du = _vjp_vjp(*arguments, *h, first, j, reverse, *asked)
+    return dgs, dgv, dx, dv, *_if_asked(asked, dweights, dbasis), du, *[None] * 5
+
+
+def _if_asked(asked: tuple[bool, bool], dweights: Tensor, dbasis: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    by_weights, by_basis = asked
+    return dbasis if by_basis else None, dweights if by_weights else None
 
 
 def _is_asked(ctx, k: int) -> bool:
@@ -205,6 +221,11 @@ def _thirds(x: Tensor) -> Tensor:
 
 def _empty_like(*tensors: Tensor) -> list[Tensor]:
     return [torch.empty_like(y, memory_format=torch.contiguous_format) for y in tensors]
+
+
+def _zeros(y: Tensor, asked: bool) -> Tensor:
+    """Zeros like ``y``, or nothing."""
+    return y.new_zeros(y.shape if asked else (0, y.shape[1]))
 
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:
