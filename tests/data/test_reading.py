@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -272,3 +274,31 @@ def test_real_files(shared):
     water = read(data / "water-dplr", index=0)
     assert water.structures.n_atoms == 384
     assert read(shared / "oracles/n2p2/nnp-predict/AlAuMgO_4G").structures.n_systems == 1
+
+
+def ase_example(name: str):
+    """An output that ASE carries for its own tests."""
+    import ase
+
+    path = Path(ase.__file__).parent / "test" / "testdata" / name
+    if not path.exists():
+        pytest.skip("this ASE comes without its test data")
+    return path
+
+
+def test_vasp_through_ase_and_dpdata_are_the_same():
+    pytest.importorskip("dpdata")
+    outcar = ase_example("vasp/OUTCAR_example_1")
+    ours, theirs = read(outcar, keys={"energy": "free_energy"}), read(outcar, format="dpdata:vasp/outcar")
+    assert torch.allclose(ours.labels.energy, theirs.labels.energy, rtol=0, atol=1e-6)
+    assert torch.allclose(ours.labels.forces, theirs.labels.forces, rtol=0, atol=1e-9)
+    assert torch.allclose(ours.labels.stress, theirs.labels.stress, rtol=1e-3, atol=0)
+    assert ours.labels.stress[0, 0, 0].item() == pytest.approx(4.29429 * GPA / 10, rel=1e-4)  # VASP prints -4.29 kbar
+    xml = read(ase_example("vasp/vasprun_pstress.xml"), need=("energy", "forces", "stress"))
+    assert xml.info[0]["calculator"] == "vasp"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_castep_frames_before_the_stress_was_printed_have_none():
+    dataset = read(ase_example("castep/md.castep"), need=("energy", "forces"))
+    assert dataset.has("stress").tolist() == [False, False, True]

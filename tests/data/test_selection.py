@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from adlayer.config import catalogue
 from adlayer.data import choose
-from adlayer.data.selection import CUR, Clusters, FarthestPoints, MostUncertain, Selection
+from adlayer.data.selection import CUR, Clusters, FarthestPoints, MostUncertain
 
-METHODS = [cls() for cls in catalogue(Selection).values()]
+METHODS = [FarthestPoints(), CUR(), Clusters(), MostUncertain()]
 
 
 @pytest.fixture

@@ -211,7 +211,9 @@ def _check_frame(atoms: Atoms, place: str) -> None:
     if calc is not None and calc.results and getattr(calc, "atoms", None) is not None:
         old = calc.atoms
         if len(old) != len(atoms) or not (
-            np.array_equal(old.positions, atoms.positions) and np.array_equal(old.numbers, atoms.numbers)
+            np.array_equal(old.positions, atoms.positions)
+            and np.array_equal(old.numbers, atoms.numbers)
+            and np.array_equal(old.cell, atoms.cell)
         ):
             raise ValueError(f"{place}: the atoms were changed after their labels were computed; compute them again")
 

@@ -50,7 +50,9 @@ def read(
         format: extxyz, npz, n2p2, deepmd, ``dpdata:cp2k/output``, or a format of ASE; found by looking if None.
         need: labels every frame must have, such as ``("energy", "forces")``; the first frame without is an error.
     """
-    parts = [_read_one(p, keys, index, units, voigt, format) for p in find_files(path)]
+    whole = isinstance(path, str | os.PathLike) and str(format).startswith("dpdata:")  # which reads folders by itself
+    files = [Path(path)] if whole and Path(path).is_dir() else find_files(path)
+    parts = [_read_one(p, keys, index, units, voigt, format) for p in files]
     return Dataset.cat(parts).require(*need)
 
 

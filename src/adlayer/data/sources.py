@@ -5,11 +5,13 @@ Each function gives the frames and, where the format or the file says so, the un
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from ..units import HARTREE, KCAL_PER_MOL
 
@@ -205,8 +207,17 @@ def read_dpdata(path: Path, format: str) -> Frames:
         raise ImportError(f"reading {path} as {format} needs dpdata: pip install 'adlayer[formats]'") from None
     from ase import Atoms
 
-    data = dpdata.LabeledSystem(str(path), fmt=format).data
-    symbols = np.array(data["atom_names"])[data["atom_types"]]
+    try:
+        data = dpdata.LabeledSystem(str(path), fmt=format).data
+    except Exception as error:  # readers raise anything on a file they do not like
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{path}: dpdata cannot read it as {format}: {said}") from error
+    if not len(data["coords"]):
+        raise ValueError(f"{path}: dpdata finds no labeled frame in it as {format}: did the calculation converge?")
+    names = [re.sub(r"[\d_].*", "", name) for name in data["atom_names"]]  # kinds such as Fe1 and Fe2
+    if unknown := [name for name in names if name not in atomic_numbers]:
+        raise ValueError(f"{path}: {unknown[0]!r} is not a chemical symbol")
+    symbols = np.array(names)[data["atom_types"]]
     frames = []
     for k in range(len(data["coords"])):
         atoms = Atoms(symbols, positions=data["coords"][k], cell=data["cells"][k], pbc=not data.get("nopbc", False))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+
 from ..dataset import Dataset
 from ..reading import Paths, read
 from . import energies, forces, geometry, repeats, stresses, units
@@ -41,14 +44,19 @@ def check(data: Dataset | Paths, against: Dataset | Paths | None = None, **optio
         against: another data set that must share nothing with it, such as the test set.
         options: how to read: ``keys``, ``units`` ... as in ``read``.
     """
+    file = os.fspath(data) if isinstance(data, str | os.PathLike) else ""
     try:
-        dataset = data if isinstance(data, Dataset) else read(data, **options)
-        other = against if against is None or isinstance(against, Dataset) else read(against, **options)
-    except (ValueError, OSError) as error:
-        file = str(data) if isinstance(data, str) else ""
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always", UserWarning)
+            dataset = data if isinstance(data, Dataset) else read(data, **options)
+            other = against if against is None or isinstance(against, Dataset) else read(against, **options)
+    except (ValueError, OSError, ImportError) as error:
         return [Finding("error", "reading", file, (), str(error), "mend the file, or say how to read it")]
     view = View(dataset)
     findings = [finding for look in CHECKS for finding in look(view)]
+    for warning in said:
+        if issubclass(warning.category, UserWarning):
+            findings.append(Finding("warning", "reading", file, (), str(warning.message), "say how to read it"))
     if other is not None:
         findings += repeats.leaks(view, View(other))
     return ranked(findings)
