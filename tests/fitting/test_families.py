@@ -14,7 +14,7 @@ FAMILIES = {
     "PaiNN": {"elements": ["Cu"], "cutoff": 4.5, "features": 8, "blocks": 2, "n_radial": 8},
     "EmbeddedACE": {"elements": ["Cu"], "cutoff": 4.5, "order": 2, "degree": 4.0, "embedding": "finnis-sinclair"},
 }
-DESCENT = {"epochs": 6, "batch": 4, "learning_rate": 0.02, "average": 0.0, "schedule": "ConstantRate"}
+DESCENT = {"epochs": 6, "batch": 4, "learning_rate": 0.005, "average": 0.0, "schedule": "ConstantRate"}
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,6 @@ def test_a_family_learns(name, sets, tmp_path):
     resumed = fit(potential, *sets, {"GradientDescent": DESCENT}, folder=tmp_path)
     whole = fit(potential, *sets, {"GradientDescent": DESCENT})
     losses = [row["valid_loss"] for row in whole.history]
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
     assert [row["valid_loss"] for row in begun.history] == losses[:4]
     assert [row["valid_loss"] for row in resumed.history] == losses

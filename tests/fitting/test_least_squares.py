@@ -1,7 +1,9 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from pair_basis import PairBasis, copper, labeled, water
 
 from adlayer import Graph, Prediction, ReferenceEnergies, build, evaluate
@@ -75,7 +77,7 @@ def test_streamed_in_any_blocks_equals_in_memory(data):
 
 def test_ridge_solves_its_normal_equations(data):
     noisy = labeled(copper(9), PairBasis(coefficients=TRUE), noise=0.01)
-    A, y = torch.cat(list(Rows(_Parts(PairBasis()), noisy, Weights(), lambda *_: None))).split([6, 1], 1)
+    A, y = torch.cat(list(Rows(_Parts(PairBasis()), noisy, Weights(energy=30.0), lambda *_: None))).split([6, 1], 1)
     D = torch.diag(0.1 * A.square().sum(0))
     expected = torch.linalg.solve(A.T @ A + D, A.T @ y)[:, 0]
     fitted = LeastSquares(ridge=0.1, energies="none")(PairBasis(), noisy)
@@ -173,6 +175,13 @@ def test_reference_energies_given_are_kept(data):
     assert len(fitted.posterior.mean) == len(fitted.potential.coefficients) == 7
     assert not fitted.posterior.factor[0].any()
     assert fitted.potential.parts[0].energies.requires_grad
+
+
+def test_energies_of_isolated_atoms_are_kept():
+    atom = Atoms("Cu", cell=np.eye(3) * 20)
+    data = labeled([*copper(6), atom], ReferenceEnergies({"Cu": -3.5}) + PairBasis(coefficients=TRUE), noise=0.01)
+    fitted = LeastSquares()(PairBasis(), data)
+    assert fitted.energies["Cu"] == data.labels.energy[-1].item()
 
 
 def test_compositions_that_leave_energies_open_give_the_shortest():

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
-from ase.data import chemical_symbols
 from jaxtyping import Float
 from torch import Tensor
 
@@ -70,10 +69,11 @@ class Fitted:
 class Fit(Part, ABC):
     """A method that fits: it sets ``weights`` and ``energies`` and implements ``solve``.
 
-    ``energies`` says what the potential counts from: ``"auto"`` (least squares over the compositions of the
-    training set, unless the potential already holds ``ReferenceEnergies``), a table of eV per atom, or ``"none"``. They
-    are added as a part, ``ReferenceEnergies(...) + potential``, whose parameter is frozen (``requires_grad`` is False)
-    while ``solve`` runs, unless the method says ``refits_energies``. Frozen parameters are not to be fitted.
+    ``energies`` says what the potential counts from: ``"auto"`` (isolated atoms in the training set, else least squares
+    over its compositions, unless the potential already holds ``ReferenceEnergies``), a table of eV per atom, or
+    ``"none"``. They are added as a part, ``ReferenceEnergies(...) + potential``, whose parameter is frozen
+    (``requires_grad`` is False) while ``solve`` runs, unless the method says ``refits_energies`` and they are only the
+    guess of least squares. Frozen parameters are not to be fitted.
     """
 
     weights: Weights
@@ -119,14 +119,14 @@ class Fit(Part, ABC):
         start = time.perf_counter()
         self.check(potential)
         self.weights.check(train, valid)
-        potential = with_energies(copy.deepcopy(potential), train, self.energies)
+        potential, known = with_energies(copy.deepcopy(potential), train, self.energies)
         for data in (train, valid):
             if data is not None:
                 check_elements(potential, data.structures)
         energies = _energies_of(potential)
         was = [x.requires_grad for x in energies]
         for x in energies:
-            x.requires_grad_(self.refits_energies and not isinstance(self.energies, Mapping))
+            x.requires_grad_(self.refits_energies and not known)
         folder = None if folder is None else Path(folder)
         fitted = self.solve(
             potential, train, valid, folder=folder, progress=progress or (lambda *_: None), seed=int(seed)
@@ -175,30 +175,21 @@ def default_method(potential: Potential) -> Fit:
     return LeastSquares() if potential.linear else GradientDescent()
 
 
-def with_energies(potential: Potential, train: Dataset, energies: Mapping[str, float] | str) -> Potential:
-    """``ReferenceEnergies(...) + potential``, from a table or from the data; as it is where it holds some already."""
-    if isinstance(energies, str) and energies not in ("auto", "none"):
-        raise ValueError(f"energies must be 'auto', 'none' or a table of eV per atom, got {energies!r}")
-    if energies == "none" or (energies == "auto" and (_energies_of(potential) or train.labels.energy is None)):
-        return potential
-    if energies == "auto":
-        energies = composition_energies(train)
-    else:
-        present = [chemical_symbols[z] for z in train.structures.numbers.unique().tolist()]
+def with_energies(potential: Potential, train: Dataset, energies: Mapping[str, float] | str) -> tuple[Potential, bool]:
+    """``ReferenceEnergies(...) + potential``, and whether the energies are known or only the best guess so far."""
+    if isinstance(energies, Mapping):
+        present = train.elements
         if missing := [e for e in present if e not in energies]:
             raise ValueError(f"energies has no value for {', '.join(missing)}; it has {', '.join(energies) or 'none'}")
-    return ReferenceEnergies({e: float(x) for e, x in energies.items()}) + potential
+        return ReferenceEnergies({e: float(x) for e, x in energies.items()}) + potential, True
+    if energies not in ("auto", "none"):
+        raise ValueError(f"energies must be 'auto', 'none' or a table of eV per atom, got {energies!r}")
+    if energies == "none" or _energies_of(potential) or not bool(train.has("energy").any()):
+        return potential, False
+    from ..data.energies import reference_energies
 
-
-def composition_energies(train: Dataset) -> dict[str, float]:
-    """Energies per element (eV) that explain the total energies best; the shortest of them where more than one does."""
-    s, E = train.structures, train.labels.energy.double()
-    elements, species = s.numbers.unique(return_inverse=True)
-    counts = torch.zeros(len(s), len(elements), dtype=torch.float64)
-    counts.index_put_((s.system, species), torch.ones(s.n_atoms, dtype=torch.float64), accumulate=True)
-    known, N = E.isfinite(), s.counts[:, None]
-    x = torch.linalg.lstsq((counts / N)[known], (E[:, None] / N)[known], driver="gelsd").solution[:, 0]
-    return {chemical_symbols[z]: float(e) for z, e in zip(elements.tolist(), x)}
+    found = reference_energies(train)
+    return found.potential() + potential, "isolated atom" in found.source.values()
 
 
 def _energies_of(potential: Potential) -> list[Tensor]:

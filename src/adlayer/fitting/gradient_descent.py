@@ -43,7 +43,7 @@ class GradientDescent(Fit):
         loss: ``"l2"``, ``"l1"`` or ``"huber"``.
         delta: where Huber's loss becomes linear, eV/atom and eV/Å.
         precision: ``"float32"`` or ``"float64"``; by default the potential's own.
-        weights: of energies, forces, stress and groups.
+        weights: of energies (30 by default: 1 meV/atom counts like 5 meV/Å), forces (1), stress (0.1) and groups.
         energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom.
         memory: for neighbor lists, GB; beyond it they are searched anew.
         save_every: seconds between checkpoints, which are written where a folder is given.
@@ -87,7 +87,7 @@ class GradientDescent(Fit):
         self.warmup, self.clip, self.average = warmup, clip, 0.0 if optimizer == "lbfgs" else average
         self.patience, self.seconds, self.save_every = patience, seconds, save_every
         self.loss, self.delta, self.precision, self.memory = loss, delta, precision, memory
-        self.weights, self.energies = Weights.of(weights), energies
+        self.weights, self.energies = Weights.of(weights, energy=30.0), energies
 
     def check(self, potential: Potential) -> None:
         if not is_trainable(potential):

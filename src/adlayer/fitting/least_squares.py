@@ -38,8 +38,9 @@ class LeastSquares(Fit):
         smooth: whether to use the potential's penalty; if not, all coefficients are treated alike.
         solver: ``"qr"`` is accurate for any conditioning, ``"normal"`` takes half the work but squares the condition
             number; ``"auto"`` takes the former up to about a minute of work, then the latter unless it loses too much.
-        weights: of energies, forces, stress and groups.
-        energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom (then kept).
+        weights: of energies (30 by default: 1 meV/atom counts like 5 meV/Å), forces (1), stress (0.1) and groups.
+        energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom, which is kept, as
+            are those of isolated atoms in the training set.
     """
 
     refits_energies = True
@@ -55,7 +56,7 @@ class LeastSquares(Fit):
         if ridge not in ("evidence", "ard") and not (isinstance(ridge, int | float) and ridge >= 0):
             raise ValueError(f"ridge must be a number from 0 upwards, 'evidence' or 'ard', got {ridge!r}")
         self.ridge, self.smooth, self.solver = ridge, smooth, solver
-        self.weights, self.energies = Weights.of(weights), energies
+        self.weights, self.energies = Weights.of(weights, energy=30.0), energies
 
     def check(self, potential: Potential) -> None:
         if not potential.linear:

@@ -75,12 +75,12 @@ class Weights(Part):
             raise ValueError("all weights are zero: nothing would be fitted")
 
     @staticmethod
-    def of(spec: Weights | Mapping | None) -> Weights:
-        """Weights as such, as a table of arguments, or the default."""
+    def of(spec: Weights | Mapping | None, **defaults: float) -> Weights:
+        """Weights as such, or a table of arguments, with a method's own defaults for what it does not name."""
         if isinstance(spec, Weights):
             return spec
         check_arguments(Weights, spec or {})
-        return Weights(**(spec or {}))
+        return Weights(**{**defaults, **(spec or {})})
 
     def of_frames(self, dataset: Dataset) -> Float[Tensor, "systems"]:
         """The weight of each frame: its own times that of its group."""
