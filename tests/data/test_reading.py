@@ -169,6 +169,15 @@ def test_index_folder_glob_and_list(tmp_path):
     assert last.where(0) == f"{tmp_path / 'a.extxyz'}, frame 5"
 
 
+def test_a_named_key_may_be_missing_from_some_of_several_files(tmp_path):
+    (tmp_path / "a.xyz").write_text("1\nProperties=species:S:1:pos:R:3 mine=-1.0\nH 0 0 0\n")
+    (tmp_path / "b.xyz").write_text("1\nProperties=species:S:1:pos:R:3\nH 0 0 0\n")
+    both = read([tmp_path / "a.xyz", tmp_path / "b.xyz"], keys={"energy": "mine"})
+    assert both.has("energy").tolist() == [True, False]
+    with pytest.raises(ValueError, match=r"b\.xyz: no frame has 'mine'"):
+        read(tmp_path / "b.xyz", keys={"energy": "mine"})
+
+
 def test_md17_npz_is_known_by_its_energies(tmp_path):
     z, R = np.array([8, 1, 1]), molecule("H2O").positions[None].repeat(2, 0)
     E, F = np.array([-47950.0, -47951.0]), np.full((2, 3, 3), 2.0)

@@ -14,8 +14,9 @@ from ..config import nearest
 from .conversion import Units, parse_units
 from .dataset import Dataset
 from .extxyz import format_extxyz, read_extxyz
-from .labels import Keys
-from .sources import Frames, read_ase, read_deepmd, read_dpdata, read_n2p2, read_npz
+from .labels import Keys, entries
+from .outputs import read_ase, read_dpdata
+from .sources import Frames, read_deepmd, read_n2p2, read_npz
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
 _FOUND_IN_FOLDERS = (
@@ -52,20 +53,22 @@ def read(
     """
     whole = isinstance(path, str | os.PathLike) and str(format).startswith("dpdata:")  # which reads folders by itself
     files = [Path(path)] if whole and Path(path).is_dir() else find_files(path)
-    parts = [_read_one(p, keys, index, units, voigt, format) for p in files]
+    loaded = [_load(p, format, index) for p in files]
+    names = [{name for atoms in frames for name in entries(atoms)} for frames, _ in loaded]
+    parts = [
+        _dataset(p, frames, _keys_here(keys, here, set().union(*names)), said if units is None else units, voigt)
+        for p, (frames, said), here in zip(files, loaded, names)
+    ]
     return Dataset.cat(parts).require(*need)
 
 
-def _read_one(path: Path, keys, index, units, voigt: str, format: str | None) -> Dataset:
-    frames, said = _load(path, format)
-    if not frames:
-        raise ValueError(f"{path} holds no frames")
-    for k, atoms in enumerate(frames):
-        atoms.info["frame"] = k
-    frames = frames[_slice(index)]
-    if not frames:
-        raise ValueError(f"{path}: index {index!r} selects none of its frames")
-    units = units if units is not None else said
+def _keys_here(keys: Keys | None, here: set[str], anywhere: set[str]) -> Keys | None:
+    """The keys for one of several files: a name that another file has need not be in this one."""
+    wanted = {q: (names,) if isinstance(names, str) else tuple(names or ()) for q, names in (keys or {}).items()}
+    return {q: [n for n in names if n in here or n not in anywhere] for q, names in wanted.items()}
+
+
+def _dataset(path: Path, frames: list, keys: Keys | None, units, voigt: str) -> Dataset:
     dataset = Dataset.from_ase(frames, keys, units=parse_units(units), voigt=voigt, place=str(path))
     if units is not None and not isinstance(units, Units):
         _check_length(dataset, path, units)
@@ -74,7 +77,20 @@ def _read_one(path: Path, keys, index, units, voigt: str, format: str | None) ->
     return dataset
 
 
-def _load(path: Path, format: str | None) -> Frames:
+def _load(path: Path, format: str | None, index: int | slice | str | None) -> Frames:
+    """The chosen frames of one file, numbered, and the units they are known to be in."""
+    frames, units = _load_all(path, format)
+    if not frames:
+        raise ValueError(f"{path} holds no frames")
+    for k, atoms in enumerate(frames):
+        atoms.info["frame"] = k
+    chosen = frames[_slice(index)]
+    if not chosen:
+        raise ValueError(f"{path}: index {index!r} selects none of its {len(frames)} frames")
+    return chosen, units
+
+
+def _load_all(path: Path, format: str | None) -> Frames:
     format = format or find_format(path)
     if format.startswith("dpdata:"):
         return read_dpdata(path, format.removeprefix("dpdata:"))
@@ -107,7 +123,8 @@ def find_format(path: Path) -> str:
         return "vasp-out"
     if path.suffix == ".gz":
         return "ase"
-    head = path.open("rb").read(20000)
+    with path.open("rb") as file:
+        head = file.read(20000)
     marks = {b"CP2K|": "dpdata:cp2k/output", b"Program PWSCF": "espresso-out", b"\nbegin\n": "n2p2"}
     marks |= {b"vasp.": "vasp-out", b"CASTEP version": "castep-castep", b"Properties=species": "extxyz"}
     return next((f for mark, f in marks.items() if mark in b"\n" + head), "ase")
