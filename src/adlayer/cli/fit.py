@@ -27,9 +27,9 @@ def fit(recipe: Path, folder: Path | None, settings: tuple[str, ...]) -> None:
 
     from .console import Console
     from .data import error_table
-    from .fit_job import TABLES, fit_job
+    from .fit_job import KNOWN, fit_job
 
-    spec = override(read_toml(recipe), settings, TABLES)
+    spec = override(read_toml(recipe), settings, KNOWN)
     found = fit_job(spec, folder or default_folder(recipe), Console(), recipe_text(recipe, settings))
     out = RichConsole(highlight=False)
     out.print(error_table(found.metrics))
@@ -65,9 +65,9 @@ def learning_curve(recipe: Path, folder: Path | None, settings: tuple[str, ...],
     from ..report import Report
     from ..report.plots import learning_curve as plot
     from .console import Console
-    from .fit_job import TABLES, load_parts, make_potential
+    from .fit_job import KNOWN, load_parts, make_potential
 
-    spec = override(read_toml(recipe), settings, TABLES)
+    spec = override(read_toml(recipe), settings, KNOWN)
     folder, seed = folder or default_folder(recipe), spec.get("seed", 0)
     parts = load_parts(spec["data"], spec.get("split", {}), seed)
     judges = [parts[name] for name in ("valid", "test") if name in parts]

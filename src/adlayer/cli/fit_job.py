@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,12 @@ from ..uncertainty import Doubtful, Uncertainty, assess
 from .console import Console
 
 TABLES = ("title", "seed", "data", "split", "potential", "fit", "uncertainty")
+SPLIT = ("valid", "test", "by", "seed")
+KNOWN = {
+    "": TABLES,
+    "data": ("file", "valid", "test", *(name for name in inspect.signature(read).parameters if name != "path")),
+    "split": SPLIT,
+}
 
 
 @dataclass(frozen=True)
@@ -113,10 +120,9 @@ def load_parts(data: Mapping[str, Any], fractions: Mapping[str, Any], seed: int)
     check_arguments(read, {"path": data["file"], **options})
     rest = read(data["file"], **options)
     own = {name: read(data[name], **options) for name in ("valid", "test") if name in data}
-    takes = ("valid", "test", "by", "seed")
     for name in fractions:
-        if name not in takes:
-            raise ValueError(f"[split] has no entry {name!r}{nearest(name, takes)}; it takes {', '.join(takes)}")
+        if name not in SPLIT:
+            raise ValueError(f"[split] has no entry {name!r}{nearest(name, SPLIT)}; it takes {', '.join(SPLIT)}")
     sizes = {name: fractions.get(name, 0.1) for name in ("valid", "test") if name not in own}
     sizes = {name: size for name, size in sizes.items() if size}
     for name, size in sizes.items():

@@ -47,16 +47,23 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a text file; a recipe is TOML") from None
 
 
-def override(recipe: Mapping[str, Any], settings: Iterable[str], known: Iterable[str] = ()) -> dict[str, Any]:
+def override(
+    recipe: Mapping[str, Any], settings: Iterable[str], known: Mapping[str, Iterable[str]] | None = None
+) -> dict[str, Any]:
     """The recipe with ``"a.b=c"`` applied; values are TOML, a word that is not is taken as text.
 
-    A key must be in the recipe already, be an argument of the class whose table it is in, or be one of ``known`` at the
-    top; any other is an error that names the nearest match.
+    A key must be in the recipe already, be an argument of the class whose table it is in, or be ``known``; any other is
+    an error that names the nearest match.
+
+    Args:
+        recipe: is left as it was.
+        settings: ``"a.b=c"``, applied in order.
+        known: the entries that tables may have, by dotted path; ``""`` is the top.
     """
     recipe = copy.deepcopy(dict(recipe))
     for setting in settings:
         keys, value = parse(setting)
-        table, names = recipe, [*known, *recipe]
+        table, names = recipe, [*(known or {}).get("", ()), *recipe]
         for depth, key in enumerate(keys):
             if key not in table and key not in names:
                 where = f"[{'.'.join(keys[:depth])}]" if depth else "the recipe"
@@ -68,7 +75,8 @@ def override(recipe: Mapping[str, Any], settings: Iterable[str], known: Iterable
             if not isinstance(table.setdefault(key, {}), dict):
                 raise ValueError(f"--set {setting}: {'.'.join(keys[: depth + 1])} is a value, not a table")
             table = table[key]
-            names = [*table, *_arguments(key)] or [keys[depth + 1]]
+            path = ".".join(keys[: depth + 1])
+            names = [*(known or {}).get(path, ()), *table, *_arguments(key)] or [keys[depth + 1]]
     return recipe
 
 

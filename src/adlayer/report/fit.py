@@ -155,20 +155,10 @@ def calibration_section(report: Report, calibration: Calibration, judged: str) -
         "diagonal is honest, above it the potential is too modest, below too sure. Right: errors against standard "
         "deviations, and their root mean squares in bins of equal size.",
     )
-    rows = [
-        [
-            name,
-            q.n,
-            1000 * q.rmse,
-            1000 * q.sharpness,
-            q.coverage["0.68"],
-            q.coverage["0.95"],
-            q.area,
-            q.ence,
-            q.correlation,
-        ]
-        for name, q in h.qualities().items()
-    ]
+    rows = []
+    for name, q in h.qualities().items():
+        numbers = (1000 * q.rmse, 1000 * q.sharpness, 100 * q.coverage["0.68"], 100 * q.coverage["0.95"])
+        rows.append([name, q.n, *(f"{x:.3g}" for x in (*numbers, q.area, q.ence, q.correlation))])
     columns = ["", "errors", "RMSE (meV)", "expected (meV)", "within 68 %", "within 95 %", "area", "ENCE", "rank corr."]
     report.table(columns, rows)
     if len(h.forces):

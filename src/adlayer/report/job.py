@@ -1,0 +1,182 @@
+"""The page of a whole job: what was done, how good the potential is, what it found, and how to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import plots
+from .fit import calibration_section, error_rows, parity_figure, provenance
+from .page import Report
+from .picture import picture
+
+if TYPE_CHECKING:
+    from ..active.job import Job
+    from ..analysis.quantity import Findings
+    from ..data import Dataset
+    from ..uncertainty import Doubtful
+
+
+def job_report(
+    job: Job,
+    results: Mapping[str, Any],
+    found: Mapping[str, Mapping[str, Findings]],
+    data: Dataset,
+    potential: Doubtful,
+    folder: Path,
+    text: str = "",
+) -> Report:
+    """The whole job on one page.
+
+    Args:
+        job: what was asked for.
+        results: what is in ``results.json``.
+        found: of each analysis, what the potential and what the reference found.
+        data: all labels, marked as train, valid, test.
+        potential: the finished one.
+        folder: of the job, where trajectories are.
+        text: of the recipe.
+    """
+    report = Report(
+        job.title or "A potential and what it says",
+        kicker="Adlayer · whole job",
+        lead=_lead(job, results, potential),
+        foot=provenance(job.seed, results["seconds"]),
+    )
+    report.facts(_facts(results))
+    _physics(report, job, found)
+    _learning(report, results)
+    _errors(report, data, potential)
+    _simulations(report, job, results, potential, folder)
+    _aside(report, results)
+    report.section("How to repeat it").text("The recipe as it was run, the versions it was run with, and what it cost.")
+    report.table(["stage", "seconds"], [[s["title"], f"{s['seconds']:.1f}"] for s in results["stages"]])
+    report.code(text or "", "Recipe")
+    report.code("\n".join(f"{k:<8} {v}" for k, v in results["versions"].items()), "Versions")
+    return report
+
+
+def _lead(job: Job, results: Mapping[str, Any], potential: Doubtful) -> str:
+    elements, n = ", ".join(potential.elements or ()), results["rounds"][-1]["labels"]
+    rounds = len(results["rounds"]) - 1
+    return (
+        f"A potential for {elements} learned from {n} structures labeled by {_name(job.reference)}, the last of them "
+        f"chosen by its own doubt in {rounds} round{'s' * (rounds != 1)} of exploring; then held against the reference "
+        "itself."
+    )
+
+
+def _name(reference: Any) -> str:
+    return str(getattr(reference, "method", type(reference).__name__))
+
+
+def _facts(results: Mapping[str, Any]) -> dict[str, str]:
+    last = results["rounds"][-1]
+    facts = {
+        "test force MAE (meV/Å)": f"{1000 * last['errors']['forces_mae']:.3g}",
+        "test energy MAE (meV/atom)": f"{1000 * last['errors']['energy_mae']:.2g}",
+        "labeled structures": str(last["labels"]),
+    }
+    facts["times faster than the reference"] = f"{results['cost']['reference'] / results['cost']['potential']:.0f}"
+    facts["minutes in all"] = f"{sum(s['seconds'] for s in results['stages']) / 60:.1f}"
+    return facts
+
+
+def _physics(report: Report, job: Job, found: Mapping[str, Mapping[str, Findings]]) -> None:
+    if not found:
+        return
+    report.section(
+        "Physics, side by side",
+        "Each row was found twice, by the same code: once with the potential, once with the reference method itself. "
+        "The difference is the potential's own error.",
+    )
+    rows: list[list[Any]] = []
+    for name, both in found.items():
+        rows.append([job.validate[name].title or name])
+        reference = {q.name: q for q in both["reference"].quantities}
+        for q in both["potential"].quantities:
+            r = reference.get(q.name)
+            unit = f" ({q.unit})" if q.unit else ""
+            difference = None if r is None else q.value - r.value
+            rows.append([q.name + unit, q.value, None if r is None else r.value, difference])
+    report.table(["", "potential", "reference", "difference"], rows)
+    for name, both in found.items():
+        if (figure := job.validate[name].plot(both)) is not None:
+            report.heading(job.validate[name].title or name).figure(figure)
+
+
+def _learning(report: Report, results: Mapping[str, Any]) -> None:
+    rounds = results["rounds"]
+    report.section(
+        "Rounds of learning",
+        "In each round the potential moved the atoms itself, stopped where its calibrated uncertainty said that a "
+        "force error beyond the tolerance could no longer be excluded, and had the reference label what was new there.",
+    )
+    rows = []
+    for k, r in enumerate(rounds):
+        e = r["exploration"] or {}
+        runs = f"{e['stopped']} of {e['runs']}" if e else None
+        doubt = f"{e['doubtful']} of {e['candidates']}" if e else None
+        errors = [f"{1000 * r['errors'][q]:.3g}" for q in ("forces_mae", "energy_mae")]
+        rows.append([str(k), runs, doubt, r["labels"], *errors, f"{1000 * r['threshold']:.3g}"])
+    columns = ["round", "runs stopped by doubt", "frames in doubt", "labeled in all"]
+    report.table([*columns, "force MAE (meV/Å)", "energy MAE (meV/atom)", "threshold (meV/Å)"], rows)
+    if len(rounds) > 1:
+        curves = {
+            "forces (meV/Å)": [1000 * r["errors"]["forces_mae"] for r in rounds],
+            "energy (meV/atom)": [1000 * r["errors"]["energy_mae"] for r in rounds],
+        }
+        report.figure(
+            plots.learning_curve([r["labels"] for r in rounds], curves),
+            "Mean absolute errors on the test set, which grows with each round and so becomes harder.",
+        )
+
+
+def _errors(report: Report, data: Dataset, potential: Doubtful) -> None:
+    from ..fitting import errors, predict
+    from ..uncertainty import assess
+
+    parts = {m: data[[k for k, d in enumerate(data.info) if d["split"] == m]] for m in ("train", "valid", "test")}
+    stress = data.labels.stress is not None
+    said = {name: predict(potential, part.structures, stress=stress) for name, part in parts.items()}
+    metrics = {name: errors(said[name], part) for name, part in parts.items()}
+    report.section("Errors").table(*error_rows(metrics), caption="Mean absolute and root-mean-square errors.")
+    if (figure := parity_figure(said["test"], parts["test"])) is not None:
+        report.figure(figure, "Structures of the test set, to which nothing was fitted or calibrated.")
+    calibration_section(report, assess(said["test"], parts["test"]), "test")
+
+
+def _simulations(report: Report, job: Job, results: Mapping[str, Any], potential: Doubtful, folder: Path) -> None:
+    from ase.io import read
+
+    for name, run in results["simulation"].items():
+        report.section(f"Simulation: {name}", _run_text(job, name, run))
+        seen = dict(run["seen"])
+        time = np.array(seen.pop("time (ps)"))
+        doubt = "force uncertainty (eV/Å)"
+        log = {key: np.array(x, float)[:, 0] for key, x in run["log"].items()}
+        series = seen | {key: log[key] for key in ("temperature (K)", doubt) if key in log}
+        n = min([len(time), *map(len, series.values())])
+        series = {key: np.array(x, float)[:n] for key, x in series.items()}
+        report.figure(plots.time_series(time[:n], series, limits={doubt: run["limit"]}))
+        last = read(folder / "simulation" / name / "trajectory.extxyz", index=-1)
+        if "forces_std" in last.arrays:
+            doubts = 1000 * np.linalg.norm(last.arrays["forces_std"], axis=1)
+            caption = "The last frame; each atom in the color of its uncertainty."
+            report.figure(picture(last, doubts, "force uncertainty (meV/Å)"), caption, photo=True)
+
+
+def _run_text(job: Job, name: str, run: Mapping[str, Any]) -> str:
+    engine, reason = job.simulation[name].engine, run["reasons"][0]
+    end = "came to its end within the tolerance" if reason == "finished" else f"was stopped: {reason}"
+    length = run["steps"][0] * getattr(engine, "timestep", 1.0) / 1000
+    return f"{run['atoms']} atoms for {length:g} ps by {type(engine).__name__}; the run {end}."
+
+
+def _aside(report: Report, results: Mapping[str, Any]) -> None:
+    if failures := results["failures"]:
+        report.section("Set aside", "Structures that the reference method could not label; nothing was fitted to them.")
+        report.table(["group", "reason", "attempts"], [[f["group"], f["reason"], f["attempts"]] for f in failures])
