@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ class Pattern(NamedTuple):
 
 
 PATTERNS = {
+    "1x1": Pattern(1, 1, lambda row, place: 0),
     "p(2x1)": Pattern(2, 1, lambda row, place: 0),
     "b(2x1)": Pattern(2, 1, lambda row, place: 1),
     "p(2x2)": Pattern(2, 2, lambda row, place: (-1) ** place),
@@ -42,70 +43,73 @@ class Dimers(Generator):
         patterns: which.
         tilt: angle of buckled dimers with the surface, degrees.
         length: of the dimers, Å.
+        common: whether all are made in one cell that holds each of them, so that any method can compare their energies.
     """
 
     slab: str
     patterns: list[str] = ("p(2x1)", "p(2x2)")
     tilt: float = 18.0
     length: float = 2.4
+    common: bool = False
 
     def __post_init__(self):
-        known = ["1x1", *PATTERNS]
+        known = list(PATTERNS)
         for pattern in self.patterns:
             if pattern not in known:
-                raise ValueError(
-                    f"Dimers knows no pattern {pattern!r}{nearest(pattern, known)}; it knows {', '.join(known)}"
-                )
+                raise ValueError(f"there is no pattern {pattern!r}{nearest(pattern, known)}; known: {', '.join(known)}")
 
     def __call__(self, made: Made, rng: np.random.Generator) -> list[Atoms]:
         return [
-            reconstruct(atoms, pattern, self.tilt, self.length)
+            reconstruct(atoms, pattern, self.tilt, self.length, self.patterns if self.common else ())
             for atoms in take(self.slab, made)
             for pattern in self.patterns
         ]
 
 
-def reconstruct(slab: Atoms, pattern: str, tilt: float = 18.0, length: float = 2.4) -> Atoms:
-    """The slab with its top atoms in dimers; ``info["pattern"]`` says which, and tags of the top layer are kept."""
-    slab = slab.copy()
+def reconstruct(
+    slab: Atoms, pattern: str, tilt: float = 18.0, length: float = 2.4, beside: Sequence[str] = ()
+) -> Atoms:
+    """The slab with its top atoms in dimers; ``info["pattern"]`` says which.
+
+    It is repeated until its cell holds the pattern, and those of ``beside``. Other arguments as for ``Dimers``.
+    """
+    cells, axis, spacing, _ = _surface(slab)
+    along = np.lcm.reduce([PATTERNS[p].along for p in (pattern, *beside)])
+    rows = np.lcm.reduce([PATTERNS[p].rows for p in (pattern, *beside)])
+    wanted = np.lcm(cells, [along, rows] if axis == 0 else [rows, along])
+    slab = slab.repeat((*(wanted // cells), 1))
     slab.info["pattern"] = pattern
     if pattern == "1x1":
         return slab
-    periods = PATTERNS[pattern]
-    top, axis, depth = _dangling(slab)
-    plane = np.asarray(slab.cell)[:2]
-    spacing = np.sqrt(abs(np.linalg.det(plane[:, :2])) / len(top))
-    cells = np.round(np.linalg.norm(plane, axis=1) / spacing).astype(int)
-    wanted = np.array([periods.along, periods.rows] if axis == 0 else [periods.rows, periods.along])
-    slab = slab.repeat((*(np.lcm(cells, wanted) // cells), 1))
-    top, axis, depth = _dangling(slab)
-    steps = plane / cells[:, None]  # from a surface atom to the next
-    u = steps[axis] / spacing
+    cells, axis, spacing, depth = _surface(slab)
+    top = _top(slab)
+    steps = np.asarray(slab.cell)[:2] / cells[:, None]  # from a surface atom to the next
     place = (slab.positions[top] - slab.positions[top[0]])[:, :2] @ np.linalg.inv(steps[:, :2])
-    cells = np.lcm(cells, wanted)
     place = np.round(place).astype(int) % cells
     inward = (spacing - length) / 2  # how far each atom goes toward its partner, at zero tilt
     sink = depth - np.sqrt(max(depth**2 - inward**2, 0.0))  # keeps the length of the bonds to the layer below
-    angle = np.radians(tilt)
     for atom, i, j in zip(top, place[:, axis], place[:, 1 - axis]):
-        side = 1 if i % 2 == 0 else -1  # the first atom of a pair moves along +u, its partner along -u
-        t = angle * periods.tilt(i // 2, j)
-        slab.positions[atom] += side * (spacing - length * np.cos(t)) / 2 * u
+        side = 1 if i % 2 == 0 else -1  # the first atom of a pair moves along the axis, its partner against it
+        t = np.radians(tilt) * PATTERNS[pattern].tilt(i // 2, j)
+        slab.positions[atom] += side * (spacing - length * np.cos(t)) / 2 * steps[axis] / spacing
         slab.positions[atom, 2] += side * length / 2 * np.sin(t) - sink
     return slab
 
 
-def _dangling(slab: Atoms) -> tuple[np.ndarray, int, float]:
-    """The top atoms, which cell vector their dangling bonds lie along, and how far below their partners are (Å)."""
+def _top(slab: Atoms) -> np.ndarray:
+    """The atoms of the top layer, by their tags where there are any."""
     tags, z = slab.get_tags(), slab.positions[:, 2]
-    top = np.flatnonzero(tags == 1) if tags.any() else np.flatnonzero(z > z.max() - 0.3)
+    return np.flatnonzero(tags == 1 if tags.any() else z > z.max() - 0.3)
+
+
+def _surface(slab: Atoms) -> tuple[np.ndarray, int, float, float]:
+    """Surface cells along each vector, which vector dimers lie along, the cells' size and the depth of the next layer, Å."""
+    top, plane = _top(slab), np.asarray(slab.cell)[:2]
     i, _, vectors = bonded(slab)
-    plane = np.asarray(slab.cell)[:2]
     if np.any(np.bincount(i, minlength=len(slab))[top] != 2) or abs(plane[0] @ plane[1]) > 1e-3:
-        raise ValueError(
-            "dimers need an ideal (100) surface of a diamond crystal: a rectangular cell, two bonds per top atom"
-        )
+        raise ValueError("dimers need an ideal (100) surface of diamond: a rectangular cell and two bonds per top atom")
     first, second = vectors[i == top[0]]
-    rows = first - second  # the two bonds lie across the axis of the dimers, along their row
-    slant = abs(plane @ rows) / np.linalg.norm(plane, axis=1)
-    return top, int(np.argmin(slant)), float(-first[2])
+    across = abs(plane @ (first - second)) / np.linalg.norm(plane, axis=1)  # the two bonds spread along the row
+    spacing = np.sqrt(abs(np.linalg.det(plane[:, :2])) / len(top))
+    cells = np.round(np.linalg.norm(plane, axis=1) / spacing).astype(int)
+    return cells, int(np.argmin(across)), float(spacing), float(-first[2])

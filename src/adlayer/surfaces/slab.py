@@ -29,7 +29,8 @@ class Slab(Generator):
         passivate: element that saturates the bonds that were cut, such as "H"; none by default.
         sides: which sides are passivated.
         bond: length of the bonds to the passivating atoms, Å; default: the sum of the covalent radii.
-        frozen: so many layers hold still, counted from the bottom, and the passivating atoms below with them.
+        frozen: so many layers hold still, counted from the bottom, and the passivating atoms below with them; default:
+            one where the bottom is passivated, else none.
         a: lattice constant, Å; default: the experimental one.
         structure: crystal structure of a formula, as ASE names it; default: what it knows of an element.
     """
@@ -43,7 +44,7 @@ class Slab(Generator):
     passivate: str | None = None
     sides: Literal["bottom", "both"] = "bottom"
     bond: float | None = None
-    frozen: int = 0
+    frozen: int | None = None
     a: float | None = None
     structure: str | None = None
 
@@ -63,9 +64,10 @@ def slab(
     passivate: str | None = None,
     sides: str = "bottom",
     bond: float | None = None,
-    frozen: int = 0,
+    frozen: int | None = None,
 ) -> Atoms:
     """A slab of ``bulk``; see ``Slab`` for the arguments. Tags number its layers from the top, 1, 2, ..."""
+    frozen = int(passivate is not None) if frozen is None else frozen
     if layers < 1 or not 0 <= frozen <= layers:
         raise ValueError(f"a slab needs one layer or more and 0 to {layers} frozen ones, got {layers} and {frozen}")
     cell = oriented(bulk, miller)
