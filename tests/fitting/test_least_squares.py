@@ -241,7 +241,7 @@ def test_bad_data_are_said(data):
     with pytest.raises(ValueError, match=r"test.xyz, frame 2 has none of the labels"):
         ls(PairBasis(), broken(energy=energy, forces=forces))
     with pytest.raises(ValueError, match="no frame is of group 'slab'; the groups are: none"):
-        LeastSquares(weights={"groups": {"slab": 2}})(PairBasis(), data)
+        fit(PairBasis(), data, method=LeastSquares(weights={"groups": {"slab": 2}}))
     with pytest.raises(ValueError, match="knows Si; the structures also hold Cu"):
         ls(ReferenceEnergies({"Si": 0.0}) + PairBasis(), data)
     with pytest.raises(ValueError, match="energies has no value for Cu; it has Si"):

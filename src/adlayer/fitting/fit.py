@@ -30,7 +30,7 @@ class Posterior(NamedTuple):
 
     mean: Float[Tensor, "K"]
     factor: Float[Tensor, "K M"]
-    noise: float  # standard deviation of residuals of weight one
+    noise: float  # standard deviation of a residual times the root of its weight in the objective
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Float[Tensor, "n K"]:
         """Draw coefficients."""
@@ -164,6 +164,7 @@ def fit(
     """
     potential = build(potential, Potential)
     method = default_method(potential) if method is None else build(method, Fit)
+    method.weights.check_groups(train)
     return method(potential, train, valid, folder=folder, progress=progress, seed=seed)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from ..config import build
 from ..potential import Potential
-from .fit import Fit, Progress, fit
+from .fit import Fit, Progress, default_method
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -83,6 +83,8 @@ def learning_curve(
         sizes = sorted({max(1, math.ceil(n / 2**k)) for k in range(5)})
     if not sizes or not all(isinstance(k, int) and 0 < k <= n for k in sizes):
         raise ValueError(f"sizes must be numbers of frames from 1 to {n} (the training set), got {list(sizes)}")
+    method = build(method, Fit) if method else default_method(build(potential, Potential))
+    method.weights.check_groups(train)
     path = None if folder is None else Path(folder) / "learning_curve.jsonl"
     rows = _read(path)
     known = {(row["size"], row["seed"]): row for row in rows}
@@ -93,7 +95,7 @@ def learning_curve(
             with torch.random.fork_rng():
                 torch.manual_seed(s)
                 start = build(potential, Potential)
-            fitted = fit(start, train[order], valid, method, seed=s)
+            fitted = method(start, train[order], valid, seed=s)
             metrics = {k: v for k, v in fitted.metrics["valid"].items() if k != "groups"}
             known[size, s] = {"size": size, "seed": s, "seconds": fitted.seconds, **metrics}
             _append(path, known[size, s])

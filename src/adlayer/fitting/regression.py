@@ -29,7 +29,7 @@ class Solution(NamedTuple):
 
     mean: Float[Tensor, "K"]
     factor: Float[Tensor, "K M"]
-    noise: float  # standard deviation of a row
+    noise: float  # standard deviation of the labels as rows
     ridge: float
     effective: float  # how many coefficients the data determine
 

@@ -100,6 +100,7 @@ def search(
             chosen = _with(recipe, values)
             potential = build(chosen["potential"], Potential)
         method = build(chosen["fit"], Fit) if chosen["fit"] else default_method(potential)
+        method.weights.check_groups(train)
         fitted = method(potential, train, valid, seed=seed)
         return tuple(_score(fitted, method, aim) for aim in aims)
 

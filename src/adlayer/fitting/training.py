@@ -85,6 +85,7 @@ class Training:
             self.fitted.load_state_dict(self.best)
         else:
             self.swap()
+        self.potential.eval()
         self.checkpoint.write_best(self.potential)
         return Fitted(self.potential, history=self.history, stopped=reason)
 
@@ -162,6 +163,7 @@ class Training:
         return value
 
     def loss_of(self, batches: Batches, frames: list[int], create_graph: bool = True, judged: list | None = None):
+        self.fitted.train(create_graph)
         graph, labels, precisions = batches[frames]
         forces, stress = precisions.forces is not None, precisions.virial is not None
         said = evaluate(self.fitted, graph, forces=forces, stress=stress, create_graph=create_graph)

@@ -107,13 +107,16 @@ class Weights(Part):
             spread(dataset.labels.stress, stress, frames),
         )
 
-    def check(self, train: Dataset, valid: Dataset | None = None) -> None:
-        """Raise ``ValueError`` where the labels that these weights ask for are not there."""
-        groups = {info["group"] for info in train.info}
+    def check_groups(self, dataset: Dataset) -> None:
+        """Raise ``ValueError`` for a group that no frame belongs to; parts of a dataset may well lack one."""
+        groups = {info["group"] for info in dataset.info}
         for name in self.groups:
             if name not in groups:
                 known = ", ".join(sorted(groups - {""})) or "none"
                 raise ValueError(f"no frame is of group {name!r}{nearest(name, groups)}; the groups are: {known}")
+
+    def check(self, train: Dataset, valid: Dataset | None = None) -> None:
+        """Raise ``ValueError`` where the labels that these weights ask for are not there."""
         for data, of in ((train, "training"), (valid, "validation")):
             if data is not None:
                 self._check_labels(data, of)
