@@ -75,6 +75,13 @@ def test_streamed_in_any_blocks_equals_in_memory(data):
         torch.testing.assert_close(solution.mean, direct, atol=1e-8, rtol=1e-8)
 
 
+def test_large_fits_take_normal_equations_unless_they_lose_too_much(data, monkeypatch):
+    monkeypatch.setattr("adlayer.fitting.least_squares._AFFORDABLE", 0.0)
+    assert LeastSquares()(PairBasis(), data).history[0]["solver"] == "normal equations"
+    collinear = PairBasis(40)  # many functions of nearly the same shape
+    assert LeastSquares()(collinear, data).history[0]["solver"] == "QR"
+
+
 def test_ridge_solves_its_normal_equations(data):
     noisy = labeled(copper(9), PairBasis(coefficients=TRUE), noise=0.01)
     A, y = torch.cat(list(Rows(_Parts(PairBasis()), noisy, Weights(energy=30.0), lambda *_: None))).split([6, 1], 1)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ..data import Dataset
 
 
+_AFFORDABLE = 1e12  # multiplications and additions: about a minute on two cores
+
+
 class LeastSquares(Fit):
     """Minimizes ``L + ridge Σ_k penalty_k (s_k c_k)²`` over the coefficients ``c`` of a linear potential.
 
@@ -104,10 +107,10 @@ class LeastSquares(Fit):
     def _reduce(self, rows: Rows) -> tuple[Reduced, str]:
         solver = self.solver
         if solver == "auto":
-            solver = "qr" if 2.0 * rows.n * rows.K**2 < 1e12 else "normal"
+            solver = "qr" if 2.0 * rows.n * rows.K**2 < _AFFORDABLE else "normal"
         if solver == "normal":
             data = reduced(triangle_by_normal_equations(rows), rows.n)
-            S = torch.linalg.svdvals(data.R)
+            S = torch.linalg.svdvals(data.R / torch.linalg.vector_norm(data.R, dim=0).clamp_min(1e-300))
             if self.solver == "normal" or float(S[-1]) > 1e-7 * float(S[0]):
                 return data, "normal equations"
         return reduced(triangle_by_qr(rows), rows.n), "QR"
@@ -188,12 +191,8 @@ class Rows:
         if p_F is not None:
             add([d.forces for d in design], left.forces, p_F[atoms])
         if p_W is not None:
-            P = s.periodic_projector.double()
-            W = [
-                torch.einsum("sab,sbck,scd->sadk", P, 0.5 * (d.virial + d.virial.transpose(1, 2)).double(), P)
-                for d in design
-            ]
-            add([w / N[:, None, None, None] for w in W], left.virial, p_W[frames])
+            W = [_in_plane(d.virial.double(), s) / N[:, None, None, None] for d in design]
+            add(W, left.virial, p_W[frames])
         return torch.cat(rows) if rows else N.new_zeros(0, K + 1)
 
 

@@ -1,7 +1,7 @@
 """Linear regression on what is left of a design matrix once it has been streamed: ridge, evidence, relevance.
 
 Rows ``[A | y]``, already multiplied by the roots of their weights, come in blocks. They are reduced to a triangle ``T``
-with ``Tᵀ T = [A | y]ᵀ [A | y]``, of which everything else follows; memory never exceeds one block and the triangle.
+with ``Tᵀ T = [A | y]ᵀ [A | y]``, of which everything else follows; memory is that of a few thousand rows.
 """
 
 from __future__ import annotations
