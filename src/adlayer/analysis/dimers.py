@@ -23,7 +23,7 @@ def find_dimers(atoms: Atoms, longest: float = 3.0) -> np.ndarray:
     """The dimers of a surface as vectors [dimers, 3], Å: pairs of top atoms that are each other's nearest.
 
     Top atoms are those with tag 1, or else those within 1.1 Å of the highest. Vectors point along the positive
-    direction of the axis that most of their length lies along, so that the sign of a tilt means the same in every frame.
+    direction of the axis that most of their length lies along, so that the sign of a tilt means the same in each frame.
     Atoms more than ``longest`` (Å) apart are no dimer.
     """
     from ase.geometry import get_distances

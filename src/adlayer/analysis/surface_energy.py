@@ -28,8 +28,8 @@ class SurfaceEnergy(Analysis):
 
     Of a bare slab, the mean of its two sides: ``(E - n e) / 2A``, with ``e`` the energy of the bulk per formula unit
     and ``n`` the number of units. Of a slab whose bottom is passivated, the top alone:
-    ``(E - E'/2 - (n - n'/2) e) / A``, where ``E'`` is the energy of the same crystal, cut in the same way and passivated
-    on both sides, as it was built. The bottom should be frozen, so that it cancels.
+    ``(E - E'/2 - (n - n'/2) e) / A``, where ``E'`` is the energy of the same crystal, cut in the same way but
+    passivated on both sides, as it was built. The bottom should be frozen, so that it cancels.
 
     Args:
         slab: names of the slabs.

@@ -103,7 +103,7 @@ def _top(slab: Atoms) -> np.ndarray:
 
 
 def _surface(slab: Atoms) -> tuple[np.ndarray, int, float, float]:
-    """Surface cells along each vector, which vector dimers lie along, the cells' size and the depth of the next layer, Å."""
+    """Surface cells along each vector, which vector dimers lie along, the cells' size, the next layer's depth (Å)."""
     top, plane = _top(slab), np.asarray(slab.cell)[:2]
     i, _, vectors = bonded(slab)
     if np.any(np.bincount(i, minlength=len(slab))[top] != 2) or abs(plane[0] @ plane[1]) > 1e-3:
