@@ -319,6 +319,7 @@ def evaluate(
     forces: bool = True,
     stress: bool = True,
     create_graph: bool = False,
+    std: bool = True,
 ) -> Prediction:
     """Energy, forces and stress of every structure: the only place that differentiates a potential.
 
@@ -328,13 +329,14 @@ def evaluate(
         forces: whether to give forces (eV/Å).
         stress: whether to give stress (tension-positive; per volume, area or length of the periodic directions).
         create_graph: keep the result differentiable, for fitting.
+        std: whether a potential that knows its own doubt is asked for it.
     """
     if isinstance(structures, Graph):
         graph = structures
     else:
         check_elements(potential, structures)
         graph = Graph.of(structures, potential.cutoff)
-    if not create_graph and (own := potential.predict(graph, forces, stress)) is not None:
+    if std and not create_graph and (own := potential.predict(graph, forces, stress)) is not None:
         return own
     differentiate = _along_edges if potential.local else _along_positions
     if not (forces or stress):
@@ -422,10 +424,13 @@ class Evaluator:
         skin: how much farther than the cutoff pairs are searched, Å.
         forces: whether to give forces.
         stress: whether to give stress.
+        std: whether a potential that knows its own doubt is asked for it.
     """
 
-    def __init__(self, potential: Potential, skin: float = 0.5, forces: bool = True, stress: bool = True):
-        self.potential, self.forces, self.stress = potential, forces, stress
+    def __init__(
+        self, potential: Potential, skin: float = 0.5, forces: bool = True, stress: bool = True, std: bool = True
+    ):
+        self.potential, self.forces, self.stress, self.std = potential, forces, stress, std
         self.neighbors = NeighborList(potential.cutoff, skin)
         self._numbers: Tensor | None = None
 
@@ -434,4 +439,4 @@ class Evaluator:
             check_elements(self.potential, structures)
             self._numbers = structures.numbers.clone()
         graph = Graph.of(structures, self.potential.cutoff, self.neighbors)
-        return evaluate(self.potential, graph, forces=self.forces, stress=self.stress)
+        return evaluate(self.potential, graph, forces=self.forces, stress=self.stress, std=self.std)

@@ -67,7 +67,7 @@ class Simulation(Part):
     Args:
         of: name of the structures it starts from.
         engine: what moves the atoms.
-        every: steps between the frames that are kept.
+        every: steps between the frames that are kept, and between looks at the uncertainty.
         observe: names to what is seen in each frame.
         tolerance: force error beyond which the run stops and says so, eV/Å; default: that of the active loop times 3.
     """

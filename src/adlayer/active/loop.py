@@ -125,13 +125,15 @@ def explore(
         path = folder / "exploration.extxyz"
         done = run(
             active.explore,
-            Evaluator(potential),
+            Evaluator(potential, std=False),
             starts,
             generator,
             watch=[MaxUncertainty(2.0 * threshold), MaxTemperature(), MinDistance()],
             every=active.every,
             trajectory=path,
             checkpoint=folder / "exploration.checkpoint",
+            doubt=Evaluator(potential, stress=False),
+            doubt_every=active.every,
             progress=progress,
         )
         candidates, doubts = candidates_of(path, starts, potential)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,13 @@ from ase import Atoms
 from ..analysis.quantity import Findings
 from ..config import check_arguments
 from ..data import Dataset
-from ..fitting import predict
-from ..potential import Evaluate, Evaluator, make_potential
+from ..potential import Evaluator, Potential, make_potential
 from ..reference import ReferenceEvaluate
 from ..saving import about, save, write_json
 from ..simulation import MaxTemperature, MaxUncertainty, MinDistance
 from ..simulation import run as run_engine
-from ..structures import Structures
 from .job import Job, Simulation
-from .loop import explore, fit_and_judge, generate, label_and_split, part
+from .loop import explore, fit_and_judge, generate, label_and_split
 from .stages import Observer, Progress, Silent, Stages
 
 
@@ -69,10 +67,12 @@ def run(recipe: Mapping[str, Any], folder: Path, observer: Observer | None = Non
     save(folder / "potential.adl", fitted["potential"], recipe=dict(recipe), seed=job.seed, errors=rounds[-1]["errors"])
     found = {name: validate(job, stages, name, fitted["potential"], made) for name in job.validate}
     runs = {name: simulate(job, stages, name, fitted, made) for name in job.simulation}
+    cost = measure_cost(stages, fitted["potential"], data)
     results = {
         "title": job.title,
         "rounds": rounds,
         "failures": failures,
+        "cost": cost,
         "validation": {n: {who: _plain(f) for who, f in both.items()} for n, both in found.items()},
         "simulation": runs,
         "stages": [{k: r[k] for k in ("name", "title", "seconds")} for r in stages.records],
@@ -82,7 +82,7 @@ def run(recipe: Mapping[str, Any], folder: Path, observer: Observer | None = Non
     write_json(folder / "results.json", results)
     from ..report.job import job_report
 
-    page = job_report(job, results, found, data, fitted["potential"], made, folder, text).write(folder / "report.html")
+    page = job_report(job, results, found, data, fitted["potential"], folder, text).write(folder / "report.html")
     return results | {"report": str(page), "potential": str(folder / "potential.adl")}
 
 
@@ -93,10 +93,13 @@ def validate(job: Job, stages: Stages, name: str, potential, made: Mapping[str, 
     def both(folder: Path, progress: Progress) -> dict:
         with ReferenceEvaluate(job.reference, stages.folder / "labels", job.workers, job.timeout) as reference:
             results: dict[str, Any] = {}
-            for who, evaluate in (("potential", Evaluator(potential)), ("reference", reference)):
-                timed = _Timed(evaluate)
-                found = analysis(timed, made, lambda d, n, m, who=who: progress(d, n, f"{who}: {m}"))
-                results[who] = _plain(found) | {"seconds per atom": timed.seconds / max(timed.atoms, 1)}
+            found = Findings([])
+            for who, evaluate in (("potential", Evaluator(potential, std=False)), ("reference", reference)):
+                asked, given = analysis, made
+                if who == "reference" and getattr(analysis, "judge", False):
+                    asked, given = replace(analysis, of="judged", max_steps=0), {"judged": list(found.frames.values())}
+                found = asked(evaluate, given, lambda d, n, m, who=who: progress(d, n, f"{who}: {m}"))
+                results[who] = _plain(found)
                 if found.frames:
                     results[f"{who}-frames"] = Dataset.from_ase(_named(found.frames))
         return results
@@ -122,13 +125,15 @@ def simulate(
         starts = made[simulation.of]
         done = run_engine(
             simulation.engine,
-            Evaluator(fitted["potential"]),
+            Evaluator(fitted["potential"], std=False),
             starts,
             torch.Generator().manual_seed(int(stages.rng(name).integers(2**31))),
             watch=[MaxUncertainty(limit), MaxTemperature(), MinDistance()],
             every=simulation.every,
             trajectory=folder / "trajectory.extxyz",
             checkpoint=folder / "run.checkpoint",
+            doubt=Evaluator(fitted["potential"], stress=False),
+            doubt_every=simulation.every,
             progress=progress,
         )
         seen = observe(simulation, folder / "trajectory.extxyz", starts)
@@ -138,6 +143,27 @@ def simulate(
 
     title = f"Simulate: {name}"
     return stages.run(f"simulation/{name}", title, simulation, work)["run"]
+
+
+def measure_cost(stages: Stages, potential: Potential, data: Dataset) -> dict[str, float]:
+    """Median seconds of one evaluation, energy and forces, of the reference and of the potential with its doubt.
+
+    The reference's are those of the labels themselves, on one core; the potential's are of the same structures.
+    """
+
+    def work(folder: Path, progress: Progress) -> dict:
+        chosen = list(range(0, len(data), max(1, len(data) // 20)))
+        seconds = []
+        for s in data.structures[chosen]:
+            evaluator = Evaluator(potential)
+            evaluator(s)
+            start = time.perf_counter()
+            evaluator(s)
+            seconds.append(time.perf_counter() - start)
+        reference = [float(data.info[k]["seconds"]) for k in chosen]
+        return {"cost": {"reference": float(np.median(reference)), "potential": float(np.median(seconds))}}
+
+    return stages.run("cost", "Measure what an evaluation costs", None, work)["cost"]
 
 
 def observe(simulation: Simulation, trajectory: Path, starts: list[Atoms]) -> dict[str, Any]:
@@ -156,20 +182,6 @@ def observe(simulation: Simulation, trajectory: Path, starts: list[Atoms]) -> di
     return seen
 
 
-class _Timed:
-    """An ``Evaluate`` that knows how long it took."""
-
-    def __init__(self, evaluate: Evaluate):
-        self.evaluate, self.seconds, self.atoms = evaluate, 0.0, 0
-
-    def __call__(self, structures: Structures):
-        start = time.perf_counter()
-        said = self.evaluate(structures)
-        self.seconds += time.perf_counter() - start
-        self.atoms += structures.n_atoms
-        return said
-
-
 def _plain(found: Findings) -> dict[str, Any]:
     return {"quantities": [asdict(q) for q in found.quantities], "data": found.data}
 
@@ -181,6 +193,3 @@ def _named(frames: Mapping[str, Atoms]) -> list[Atoms]:
         atoms.info["group"] = name
         named.append(atoms)
     return named
-
-
-__all__ = ["job_of", "part", "predict", "run"]

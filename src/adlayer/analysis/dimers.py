@@ -88,11 +88,13 @@ class Reconstructions(Analysis):
         of: names of the structures.
         fmax: force at which they count as relaxed, eV/Å.
         max_steps: at most; 0 takes them as they are.
+        judge: in a job, the reference takes the structures as the potential has relaxed them, and only judges.
     """
 
     of: str | list[str]
     fmax: float = 0.02
     max_steps: int = 200
+    judge: bool = False
     title = "Reconstructions"
 
     def __call__(

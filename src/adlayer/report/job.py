@@ -157,7 +157,7 @@ def _simulations(report: Report, job: Job, results: Mapping[str, Any], potential
         seen = dict(run["seen"])
         time = np.array(seen.pop("time (ps)"))
         doubt = "force uncertainty (eV/Å)"
-        log = {key: np.array(x, float)[:, 0] for key, x in run["log"].items()}
+        log = {key: np.array(x, float)[:, 0] for key, x in run["log"].items() if np.ndim(x) == 2}
         series = seen | {key: log[key] for key in ("temperature (K)", doubt) if key in log}
         n = min([len(time), *map(len, series.values())])
         series = {key: np.array(x, float)[:n] for key, x in series.items()}

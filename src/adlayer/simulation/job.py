@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +45,8 @@ class Job:
         watch: what must not run away.
         every: steps between records.
         trajectory: where frames go.
+        doubt: what gives standard deviations, where ``evaluate`` does not.
+        doubt_every: steps between the times it is asked.
     """
 
     def __init__(
@@ -55,9 +58,12 @@ class Job:
         watch: list[Watch],
         every: int,
         trajectory: Trajectory | None,
+        doubt: Evaluate | None = None,
+        doubt_every: int = 10,
     ):
         self.engine, self.evaluate, self.given, self.generator = engine, evaluate, structures, generator
         self.watch, self.every, self.trajectory = watch, every, trajectory
+        self.doubt, self.doubt_every = doubt, doubt_every
         self.state: State | None = None
         self.active = list(range(structures.n_systems))  # places of the systems that still move
         self.ends: dict[int, End] = {}
@@ -77,6 +83,9 @@ class Job:
 
     def _settle(self) -> None:
         """Record what is due, and let go the systems that end here."""
+        if self.doubt is not None and self.state.step % self.doubt_every == 0:
+            said = self.state.prediction._replace(std=self.doubt(self.state.structures).std)
+            self.state = replace(self.state, prediction=said)
         reasons = self._reasons()
         if self.state.step % self.every == 0:
             self._record(list(range(len(self.active))))
@@ -140,7 +149,7 @@ class Job:
         return {
             "engine": json.dumps(describe(self.engine), sort_keys=True),
             "watch": json.dumps(describe(self.watch), sort_keys=True),
-            "every": str(self.every),
+            "every": f"{self.every}, {self.doubt_every if self.doubt else 1}",
             "structures or seed": digest.hexdigest(),
         }
 

@@ -72,6 +72,8 @@ def run(
     trajectory: Path | str | None = None,
     checkpoint: Path | str | None = None,
     checkpoint_every: int = 100,
+    doubt: Evaluate | None = None,
+    doubt_every: int = 10,
     progress: Callable[[int, int, str], None] | None = None,
     **settings: Any,
 ) -> Run:
@@ -88,6 +90,8 @@ def run(
         trajectory: extxyz file to write.
         checkpoint: file from which a killed run goes on, to the same digits; a finished run is only read from it.
         checkpoint_every: steps between its writings.
+        doubt: what gives standard deviations, where ``evaluate`` leaves them out because they cost more than forces.
+        doubt_every: steps between the times it is asked.
         progress: called as ``progress(done, total, message)``.
         settings: anything else for the engine's ``init``: velocities, masses.
     """
@@ -98,7 +102,17 @@ def run(
         structures = Structures.from_ase(templates)
     if isinstance(generator, int):
         generator = torch.Generator().manual_seed(generator)
-    job = Job(engine, evaluate, structures, generator, list(watch), every, trajectory and Trajectory(trajectory))
+    job = Job(
+        engine,
+        evaluate,
+        structures,
+        generator,
+        list(watch),
+        every,
+        trajectory and Trajectory(trajectory),
+        doubt,
+        doubt_every,
+    )
     checkpoint = checkpoint and Path(checkpoint)
     identity = job.identity(fixed)
     with torch.no_grad():

@@ -90,6 +90,8 @@ class MaxUncertainty(Watch):
 
     def measure(self, state: State) -> Float[Tensor, "systems"]:
         std = state.prediction.std
+        if std is None and state.step > 0:  # a step at which nobody was asked
+            return state.structures.positions.new_zeros(state.structures.n_systems)
         if std is None or std.forces is None:
             raise ValueError(
                 "MaxUncertainty needs predictions with standard deviations of forces: evaluate with an ensemble"
