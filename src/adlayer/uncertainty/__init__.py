@@ -2,6 +2,7 @@
 
 from .calibration import Calibration, assess, calibrate, force_deviation
 from .committee import Committee
+from .distance import DistanceAware, FeatureDistance
 from .ensemble import Doubtful, Ensemble, LinearEnsemble
 from .scores import Quality, conformal_quantile
 from .uncertainty import Uncertainty
@@ -9,8 +10,10 @@ from .uncertainty import Uncertainty
 __all__ = [
     "Calibration",
     "Committee",
+    "DistanceAware",
     "Doubtful",
     "Ensemble",
+    "FeatureDistance",
     "LinearEnsemble",
     "Quality",
     "Uncertainty",
