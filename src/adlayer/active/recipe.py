@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -31,7 +32,18 @@ def job_of(recipe: Mapping[str, Any]) -> Job:
     return Job(**recipe)
 
 
-def run(recipe: Mapping[str, Any], folder: Path, observer: Observer | None = None, text: str = "") -> dict[str, Any]:
+def report(folder: Path) -> Path:
+    """The report of a finished job once more, from what is in its folder."""
+    try:
+        kept = json.loads((Path(folder) / "recipe.json").read_text())
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{folder} is not the folder of a job: it has no recipe.json") from None
+    return Path(run(kept["recipe"], folder, None, kept["text"], finished=True)["report"])
+
+
+def run(
+    recipe: Mapping[str, Any], folder: Path, observer: Observer | None = None, text: str = "", finished: bool = False
+) -> dict[str, Any]:
     """Do the whole job. Run again in the same folder, it goes on where it was.
 
     Args:
@@ -39,11 +51,14 @@ def run(recipe: Mapping[str, Any], folder: Path, observer: Observer | None = Non
         folder: where everything is written.
         observer: who is told.
         text: of the recipe, for the report.
+        finished: only read what is there and report; an error if something is missing.
     """
     start = time.perf_counter()
     job, folder, observer = job_of(recipe), Path(folder), observer or Silent()
     torch.manual_seed(job.seed)
-    stages = Stages(folder, job.seed, observer)
+    stages = Stages(folder, job.seed, observer, finished)
+    if not finished:
+        write_json(folder / "recipe.json", {"recipe": dict(recipe), "text": text})
     made = generate(job, stages)
     elements = sorted({symbol for frames in made.values() for atoms in frames for symbol in atoms.symbols})
     potential = make_potential(job.potential, elements)

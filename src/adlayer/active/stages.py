@@ -53,9 +53,11 @@ class Stages:
         folder: of the whole job.
         seed: from which each stage derives its own random numbers.
         observer: who is told.
+        finished: whether all must be there already.
     """
 
-    def __init__(self, folder: Path, seed: int, observer: Observer | None = None):
+    def __init__(self, folder: Path, seed: int, observer: Observer | None = None, finished: bool = False):
+        self.finished = finished
         self.folder, self.seed, self.observer = Path(folder), seed, observer or Silent()
         self.key = _hash("", {"adlayer": __version__, "seed": seed})
         self.records: list[dict[str, Any]] = []
@@ -77,6 +79,8 @@ class Stages:
         place = self.folder / name
         record = _read_record(place)
         if record.get("key") != self.key:
+            if self.finished:
+                raise ValueError(f"the job in {self.folder} has not finished {name}; go on with adlayer run")
             place.mkdir(parents=True, exist_ok=True)
             (place / "stage.json").unlink(missing_ok=True)
             start = time.perf_counter()

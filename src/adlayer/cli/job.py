@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .command import command
-from .recipe import default_folder, folder_option, set_option
+from .recipe import default_folder, folder_option, override, read_toml, set_option
 
 
 @command(
@@ -24,18 +26,56 @@ def run(recipe: Path, folder: Path | None, settings: tuple[str, ...]) -> None:
 
     Interrupted at any point, the same command goes on where it was.
     """
+    import inspect
+
+    from ..active.job import Job
     from ..active.recipe import run as run_job
     from .console import Console
 
-    run_job(recipe, folder or default_folder(recipe), list(settings), Console())
+    spec = override(read_toml(recipe), settings, {"": inspect.signature(Job).parameters})
+    text = recipe.read_text(encoding="utf-8")
+    print_summary(run_job(spec, folder or default_folder(recipe), Console(), text))
 
 
 @command(examples=("report runs/si100",))
 @click.argument("folder", type=click.Path(exists=False, path_type=Path))
 def report(folder: Path) -> None:
     """Make the report of a finished job again, from what is in its FOLDER."""
-    from ..active.recipe import report as report_job
-
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}; a job's folder is runs/ and the name of its recipe")
+    from ..active.recipe import report as report_job
+
     click.echo(report_job(folder))
+
+
+def print_summary(results: Mapping[str, Any]) -> None:
+    """One screen on what a job found."""
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+
+    out = RichConsole(highlight=False)
+    out.print(f"\n[bold]{results['title']}[/bold]\n")
+    rounds = Table("round", "labeled", "force MAE (meV/Å)", "energy MAE (meV/atom)", "frames in doubt", box=None)
+    for k, r in enumerate(results["rounds"]):
+        seen = r["exploration"]
+        doubt = f"{seen['doubtful']} of {seen['candidates']}" if seen else "–"
+        errors = (f"{1000 * r['errors'][q]:.3g}" for q in ("forces_mae", "energy_mae"))
+        rounds.add_row(str(k), str(r["labels"]), *errors, doubt)
+    out.print(rounds)
+    if results["validation"]:
+        physics = Table("", "potential", "reference", "", box=None)
+        for both in results["validation"].values():
+            reference = {q["name"]: q["value"] for q in both["reference"]["quantities"]}
+            for q in both["potential"]["quantities"]:
+                known = reference.get(q["name"])
+                physics.add_row(q["name"], f"{q['value']:.4g}", "–" if known is None else f"{known:.4g}", q["unit"])
+        out.print("", physics)
+    for name, seen in results["simulation"].items():
+        reason = seen["reasons"][0]
+        end = "came to its end, trusted throughout" if reason == "finished" else f"stopped: {reason}"
+        out.print(f"\nsimulation {name}: {seen['atoms']} atoms, {seen['steps'][0]} steps, {end}")
+    if failures := results["failures"]:
+        out.print(f"{len(failures)} structures could not be labeled; the report lists them")
+    cost = results["cost"]
+    out.print(f"\nan evaluation costs {1000 * cost['potential']:.1f} ms, the reference {cost['reference']:.2g} s")
+    out.print(f"potential  {results['potential']}\nreport     {results['report']}")
