@@ -86,13 +86,16 @@ def reconstruct(
     steps = np.asarray(slab.cell)[:2] / cells[:, None]  # from a surface atom to the next
     place = (slab.positions[top] - slab.positions[top[0]])[:, :2] @ np.linalg.inv(steps[:, :2])
     place = np.round(place).astype(int) % cells
-    inward = (spacing - length) / 2  # how far each atom goes toward its partner, at zero tilt
-    sink = depth - np.sqrt(max(depth**2 - inward**2, 0.0))  # keeps the length of the bonds to the layer below
     for atom, i, j in zip(top, place[:, axis], place[:, 1 - axis]):
         side = 1 if i % 2 == 0 else -1  # the first atom of a pair moves along the axis, its partner against it
         t = np.radians(tilt) * PATTERNS[pattern].tilt(i // 2, j)
-        slab.positions[atom] += side * (spacing - length * np.cos(t)) / 2 * steps[axis] / spacing
-        slab.positions[atom, 2] += side * length / 2 * np.sin(t) - sink
+        # Both atoms keep their bonds to the layer below as long as they were: with the dimer's middle moved back by
+        # `back` and `depth` become `height`, m² + h² = depth² for m = inward -+ back and h = height +- rise.
+        inward, rise = (spacing - length * np.cos(t)) / 2, length / 2 * np.sin(t)
+        height = np.sqrt(max(depth**2 - inward**2 - rise**2, 0.0) / (1 + (rise / inward) ** 2))
+        back = rise * height / inward
+        slab.positions[atom] += (side * inward - back) * steps[axis] / spacing
+        slab.positions[atom, 2] += side * rise + height - depth
     return slab
 
 
