@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -222,3 +223,36 @@ def test_what_goes_wrong_inside_is_one_sentence_too(run, folder, monkeypatch, er
     assert message in err
     with pytest.raises((type(error), click.Abort)):  # a traceback, where one is asked for
         main(["--debug", "check", str(folder / "cu.extxyz")])
+
+
+def test_learning_curve_and_cutoff_test(run, folder, tmp_path):
+    status, out, err = run("learning-curve", folder / "fit.toml", "-f", tmp_path, "--sizes", "6,16", "--seeds", "1")
+    assert status == 0, err
+    assert "Force MAE" in out
+    assert "Learning curve" in (tmp_path / "learning_curve.html").read_text()
+    status, out, err = run(
+        "cutoff-test",
+        folder / "model.adl",
+        folder / "cu.extxyz",
+        "--radii",
+        "2,3",
+        "--samples",
+        "2",
+        "--tolerance",
+        "9",
+    )
+    assert status == 0, err
+    assert "Beyond 2 Å the spread stays below 9 eV/Å" in out
+
+
+def test_interrupted_by_hand(folder, tmp_path):
+    code = f"from adlayer.cli import main; main(['fit', {str(folder / 'fit.toml')!r}, '-f', {str(tmp_path / 'job')!r}])"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    while "Read and split" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Error: interrupted; what was finished is kept" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.rglob("*.adl"))

@@ -75,7 +75,7 @@ def learning_curve(recipe: Path, folder: Path | None, settings: tuple[str, ...],
         raise ValueError("a learning curve needs held-out structures; give [split] valid = 0.1")
     method = build(spec["fit"], Fit) if spec.get("fit") else None
     torch.manual_seed(seed)
-    potential = make_potential(spec["potential"], Dataset.cat(parts.values()))
+    potential = make_potential(spec["potential"], Dataset.cat(parts.values()).elements)
     numbers = None if sizes is None else _numbers("sizes", sizes, int)
     with Console().stage("Learning curve") as progress:
         options = {"sizes": numbers, "seeds": seeds, "folder": folder, "progress": progress, "seed": seed}
