@@ -52,7 +52,8 @@ def label_and_split(
         if not labeled.frames:
             reasons = "; ".join(sorted({f.reason for f in labeled.failures}))
             raise ValueError(f"none of {len(frames)} structures could be labeled: {reasons}")
-        marks = split(job.split, len(labeled.frames), stages.rng(name))
+        groups = [str(atoms.info.get("group", "")) for atoms in labeled.frames]
+        marks = split(job.split, groups, stages.rng(name))
         for atoms, mark in zip(labeled.frames, marks):
             atoms.info["split"] = mark
         failures = [
@@ -66,11 +67,17 @@ def label_and_split(
     return results["labels"], results["failures"]
 
 
-def split(shares: Split, n: int, rng: np.random.Generator) -> list[str]:
-    """Marks for ``n`` frames in random order, with at least one of each kind where there are three frames."""
-    n_valid, n_test = (max(1, round(share * n)) if n >= 3 else 0 for share in (shares.valid, shares.test))
-    marks = np.array(["valid"] * n_valid + ["test"] * n_test + ["train"] * (n - n_valid - n_test))
-    return rng.permutation(marks).tolist()
+def split(shares: Split, groups: Sequence[str], rng: np.random.Generator) -> list[str]:
+    """A mark for each frame, spread evenly over the groups; at least one of each kind where there are three frames."""
+    n = len(groups)
+    order = sorted(rng.permutation(n).tolist(), key=lambda k: groups[k])
+    marks = ["train"] * n
+    for mark, share in (("test", shares.test), ("valid", shares.valid)):
+        left = [k for k in order if marks[k] == "train"]
+        wanted = max(1, round(share * n)) if n >= 3 else 0
+        for k in range(wanted):
+            marks[left[int((k + 0.5) * len(left) / wanted)]] = mark
+    return marks
 
 
 def part(dataset: Dataset, mark: str) -> Dataset:
@@ -103,10 +110,12 @@ def fit_and_judge(job: Job, stages: Stages, name: str, potential: Potential, dat
 def judge(fitted: Doubtful, valid: Dataset, test: Dataset, active: Active) -> dict[str, Any]:
     """Errors and honesty on held-out data, and the threshold that follows from them."""
     calibration = assess(predict(fitted, valid.structures, stress=False), valid)
+    n = len(calibration.scores)
+    level = min(active.level, n / (n + 1))  # so few held-out atoms can vouch for no more
     on_test = predict(fitted, test.structures, stress=test.labels.stress is not None)
     return {
         "errors": errors(on_test, test),
-        "threshold": calibration.threshold(active.tolerance, active.level),
+        "threshold": calibration.threshold(active.tolerance, level),
         "calibration": calibration.as_dict(),
         "test": assess(on_test, test).as_dict(),
     }
@@ -196,6 +205,7 @@ def select(
 
 def fingerprints(potential: Potential, structures: Structures) -> np.ndarray:
     """Features of whole structures: the mean of what a linear potential is linear in, else of symmetry functions."""
+    potential = getattr(potential, "potential", potential)  # of an ensemble, what its members are made of
     rows = []
     for s in structures:
         graph = Graph.of(s, potential.cutoff)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -81,8 +82,7 @@ class Stages:
         if record.get("key") != self.key:
             if self.finished:
                 raise ValueError(f"the job in {self.folder} has not finished {name}; go on with adlayer run")
-            place.mkdir(parents=True, exist_ok=True)
-            (place / "stage.json").unlink(missing_ok=True)
+            _begin(place, self.key)
             start = time.perf_counter()
             with self.observer.stage(title) as progress:
                 results = work(place, progress)
@@ -95,6 +95,16 @@ class Stages:
 
 def _hash(history: str, what: Any) -> str:
     return hashlib.sha256((history + json.dumps(what, sort_keys=True, default=str)).encode()).hexdigest()
+
+
+def _begin(place: Path, key: str) -> None:
+    """An empty folder for a new stage; one that was killed finds what it had."""
+    started = place / "started"
+    if not (started.exists() and started.read_text() == key):
+        if place.exists():
+            shutil.rmtree(place)
+        place.mkdir(parents=True)
+        started.write_text(key)
 
 
 def _read_record(place: Path) -> dict[str, Any]:

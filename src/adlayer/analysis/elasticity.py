@@ -61,8 +61,8 @@ class EquationOfState(Analysis):
 
     Args:
         of: name of one crystal.
-        amount: largest relative change of length.
-        points: how many.
+        amount: largest relative change of length, from where the energy turns out to be lowest.
+        points: how many, an odd number.
     """
 
     of: str
@@ -74,9 +74,21 @@ class EquationOfState(Analysis):
         self, evaluate: Evaluate, made: Mapping[str, list[Atoms]], progress: Progress | None = None
     ) -> Findings:
         atoms = _one_crystal(self.of, made)
-        scales = 1 + np.linspace(-self.amount, self.amount, self.points)
-        frames = [_deformed(atoms, np.eye(3) * scale) for scale in scales]
-        energies = evaluate(Structures.from_ase(frames)).energy.detach().cpu().numpy() / len(atoms)
+        energy: dict[int, float] = {}  # by number of strain steps from the structure as given
+        half = self.points // 2
+        center = 0
+        for _ in range(6):  # follow the energy downhill until its minimum is within the window
+            steps = [k for k in range(center - half, center + half + 1) if k not in energy]
+            frames = [_deformed(atoms, np.eye(3) * (1 + k * self.amount / half)) for k in steps]
+            said = evaluate(Structures.from_ase(frames)).energy.detach().cpu().numpy() / len(atoms) if frames else []
+            energy |= dict(zip(steps, map(float, said)))
+            lowest = min(energy, key=energy.get)
+            if abs(lowest - center) <= half // 2:
+                break
+            center = lowest
+        window = range(center - half, center + half + 1)
+        scales = 1 + np.array(window) * self.amount / half
+        energies = np.array([energy[k] for k in window])
         volumes = atoms.get_volume() * scales**3 / len(atoms)
         fit = birch_murnaghan(volumes, energies)
         quantities = [Quantity("volume per atom", fit.volume, "Å³"), Quantity("bulk modulus", fit.modulus / GPA, "GPa")]
