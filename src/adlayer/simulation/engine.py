@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -11,11 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..config import Part
-from ..potential import Prediction
+from ..potential import Evaluate
 from ..structures import Structures
 from .state import State
-
-Evaluate = Callable[[Structures], Prediction]
 
 
 class Engine(Part, ABC):

@@ -131,7 +131,7 @@ class LBFGS(Engine):
     max_steps: int = 500
     cell: bool | list[bool] = False
     max_move: float = 0.2
-    memory: int = 20
+    memory: int = 10
     curvature: float = 70.0
 
     state = LBFGSState
@@ -220,6 +220,8 @@ def _move(evaluate: Evaluate, state: Descent, dx: Float[Tensor, "coordinates 3"]
 
 
 def _dot(a: Tensor, b: Tensor, owner: Tensor, n: int) -> Float[Tensor, "systems"]:
+    if n == 1:
+        return (a * b).sum().reshape(1)
     return a.new_zeros(n).index_add(0, owner, (a * b).sum(-1))
 
 
