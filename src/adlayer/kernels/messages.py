@@ -33,7 +33,7 @@ def gated_messages(
 def _messages(
     x: Tensor, v: Tensor, basis: Tensor, weights: Tensor, u: Tensor, first: Tensor, j: Tensor, reverse: Tensor
 ) -> tuple[Tensor, Tensor]:
-    s, out = torch.empty_like(v[:, 0]), torch.empty_like(v, memory_format=torch.contiguous_format)
+    s, out = _empty_like(v[:, 0], v)
     arrays = _arrays(_thirds(x), v, u), _arrays(s, out)
     first, j = _arrays(first, j)
     W = _buffer(first, v)
