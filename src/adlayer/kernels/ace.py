@@ -1,8 +1,8 @@
 """The atomic cluster expansion, fused: what ``nn.cluster_expansion`` and ``potentials.ace`` define, for a CPU.
 
-Atoms are taken in blocks of ``LANES`` of one element, so that the innermost loop of every product runs over atoms and
-is vector instructions. Products are evaluated as a graph of products of two, and differentiated by walking it backwards;
-couplings are contracted into the weights of its nodes beforehand.
+Atoms are taken in blocks of ``WIDTH`` of one element, so that each product is one vector over them (see ``simd``).
+Products are evaluated as a graph of products of two, and differentiated by walking it backwards; couplings are contracted
+into the weights of its nodes beforehand.
 """
 
 from __future__ import annotations
@@ -20,9 +20,8 @@ from torch import Tensor
 from ..graph import Graph
 from ..nn.cluster_expansion import _KNOWN, ClusterExpansion
 from ..nn.spherical_harmonics import harmonic_norms
-from .one_particle import WIDTH, Tables, fast, gather, push, room, scatter
-
-LANES = 16
+from .one_particle import Tables, fast, gather, push, room, scatter
+from .simd import WIDTH, load, spread, store, total
 
 
 class Nodes(NamedTuple):
@@ -34,15 +33,15 @@ class Nodes(NamedTuple):
 
 
 def blocks(species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Atoms of one element in blocks of ``LANES``, the last filled up with -1; and the element of each block."""
+    """Atoms of one element in blocks of ``WIDTH``, the last filled up with -1; and the element of each block."""
     atoms, elements = [], []
     for s in np.unique(species):
         mine = np.flatnonzero(species == s)
-        mine = np.concatenate([mine, np.full(-len(mine) % LANES, -1)])
-        atoms.append(mine.reshape(-1, LANES))
+        mine = np.concatenate([mine, np.full(-len(mine) % WIDTH, -1)])
+        atoms.append(mine.reshape(-1, WIDTH))
         elements.append(np.full(len(atoms[-1]), s))
     if not atoms:
-        return np.zeros((0, LANES), np.int64), np.zeros(0, np.int64)
+        return np.zeros((0, WIDTH), np.int64), np.zeros(0, np.int64)
     return np.concatenate(atoms), np.concatenate(elements)
 
 
@@ -74,7 +73,11 @@ def run_reverse(vectors, first, j, species, weights, T, nodes, adjoint, gradient
 
 
 def run_forward(vectors, first, j, species, weights, T, nodes, adjoint, direction):
-    """Change of ``rho`` when the vectors move by ``direction``; the derivative of it by the weights, under ``adjoint``."""
+    """Change of ``rho`` when the vectors move by ``direction``, and its derivative by the weights under ``adjoint``.
+
+    Returns:
+        [atoms, densities], and as the weights.
+    """
     atoms, elements = blocks(species)
     n_threads = max(1, min(numba.get_num_threads(), len(atoms)))
     rho = np.zeros((len(species), weights.shape[1]), vectors.dtype)
@@ -102,13 +105,13 @@ def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adj
     n_rho, most, left, right = weights.shape[1], _most_chunks(atoms, first, len(T.pairs)), nodes.left, nodes.right
     for thread in prange(n_threads):
         edges, A = room(most, T, vectors), np.empty(n_A, vectors.dtype)
-        V, D = np.empty((n_A + n_inner, LANES), vectors.dtype), np.empty((n_A + n_inner, LANES), vectors.dtype)
-        outer, acc = np.empty((n_rho, LANES), vectors.dtype), np.empty((n_rho, LANES), vectors.dtype)
-        end = np.empty(LANES + 1, np.int64)
+        V, D = np.empty((n_A + n_inner, WIDTH), vectors.dtype), np.empty((n_A + n_inner, WIDTH), vectors.dtype)
+        outer, acc = np.empty((n_rho, WIDTH), vectors.dtype), np.empty((n_rho, WIDTH), vectors.dtype)
+        end = np.empty(WIDTH + 1, np.int64)
         for b in range(thread, len(atoms), n_threads):
             w = weights[elements[b]]
             end[0] = 0
-            for lane in range(LANES):
+            for lane in range(WIDTH):
                 a = atoms[b, lane]
                 end[lane + 1] = end[lane]
                 A[:] = 0
@@ -119,23 +122,20 @@ def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adj
                 for v in range(n_A):
                     V[v, lane] = A[v]
             for k in range(n_inner):
-                l, r = left[k], right[k]
-                for i in range(LANES):
-                    V[n_A + k, i] = V[l, i] * V[r, i]
-            acc[:] = 0
+                store(V[n_A + k], load(V[left[k]]) * load(V[right[k]]))
             if len(gw):
                 for d in range(n_rho):
-                    into = gw[thread, elements[b], d]
+                    into, by = gw[thread, elements[b], d], load(outer[d])
                     for v in range(n_A + n_inner):
-                        into[v] += (outer[d] * V[v]).sum()
+                        into[v] += total(by * load(V[v]))
                     for k in range(n_inner, n_nodes):
-                        into[n_A + k] += (outer[d] * V[left[k]] * V[right[k]]).sum()
+                        into[n_A + k] += total(by * load(V[left[k]]) * load(V[right[k]]))
             D[:] = 0
             if n_rho == 1:
                 _walk_one(w[0], left, right, n_A, n_inner, V, D, outer[0], acc[0])
             else:
                 _walk(w, left, right, n_A, n_inner, V, D, outer, acc)
-            for lane in range(LANES):
+            for lane in range(WIDTH):
                 a = atoms[b, lane]
                 if a >= 0:
                     rho[a] = acc[:, lane]
@@ -148,50 +148,41 @@ def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adj
 @njit(**fast)
 def _walk_one(w, left, right, n_A, n_inner, V, D, outer, acc):
     """Sum up one density and walk its products backwards: ``D`` becomes its derivative by every inner node."""
+    rho, by = spread(0.0, V), load(outer)
     for k in range(n_inner, len(left)):
         l, r, c = left[k], right[k], w[n_A + k]
-        for i in range(LANES):
-            vl, vr = V[l, i], V[r, i]
-            acc[i] += c * vl * vr
-            D[l, i] += c * vr
-            D[r, i] += c * vl
+        vl, vr = c * load(V[l]), load(V[r])
+        rho += vl * vr
+        store(D[l], load(D[l]) + c * vr)
+        store(D[r], load(D[r]) + vl)
     for k in range(n_inner - 1, -1, -1):
         l, r, c = left[k], right[k], w[n_A + k]
-        for i in range(LANES):
-            acc[i] += c * V[n_A + k, i]
-            d = D[n_A + k, i] + c
-            vl, vr = V[l, i], V[r, i]
-            D[l, i] += d * vr
-            D[r, i] += d * vl
+        d = load(D[n_A + k]) + c
+        rho += c * load(V[n_A + k])
+        store(D[l], load(D[l]) + d * load(V[r]))
+        store(D[r], load(D[r]) + d * load(V[l]))
     for v in range(n_A):
-        for i in range(LANES):
-            acc[i] += w[v] * V[v, i]
-            D[v, i] = (D[v, i] + w[v]) * outer[i]
+        rho += w[v] * load(V[v])
+        store(D[v], (load(D[v]) + w[v]) * by)
+    store(acc, rho)
 
 
 @njit(**fast)
 def _walk(w, left, right, n_A, n_inner, V, D, outer, acc):
     """The same for several densities, weighted by ``outer``."""
-    c = np.empty(LANES, V.dtype)
-    for k in range(len(left) - 1, -1, -1):
-        l, r = left[k], right[k]
-        c[:] = 0
+    acc[:] = 0
+    for k in range(n_A + len(left) - 1, -1, -1):
+        l, r = (left[k - n_A], right[k - n_A]) if k >= n_A else (0, 0)
+        value = load(V[k]) if k < n_A + n_inner else load(V[l]) * load(V[r])
+        c = load(D[k]) if k < n_A + n_inner else spread(0.0, V)
         for d in range(len(w)):
-            for i in range(LANES):
-                c[i] += w[d, n_A + k] * outer[d, i]
-                acc[d, i] += w[d, n_A + k] * V[l, i] * V[r, i]
-        if k < n_inner:
-            for i in range(LANES):
-                c[i] += D[n_A + k, i]
-        for i in range(LANES):
-            vl, vr = V[l, i], V[r, i]
-            D[l, i] += c[i] * vr
-            D[r, i] += c[i] * vl
-    for v in range(n_A):
-        for d in range(len(w)):
-            for i in range(LANES):
-                acc[d, i] += w[d, v] * V[v, i]
-                D[v, i] += w[d, v] * outer[d, i]
+            c += w[d, k] * load(outer[d])
+            store(acc[d], load(acc[d]) + w[d, k] * value)
+        if k < n_A:
+            store(D[k], c)
+        else:
+            store(D[l], load(D[l]) + c * load(V[r]))
+            store(D[r], load(D[r]) + c * load(V[l]))
 
 
 @njit(parallel=True, **fast)
@@ -200,10 +191,10 @@ def _forward(vectors, first, j, species, atoms, elements, weights, T, nodes, adj
     n_rho, most, left, right = weights.shape[1], _most_chunks(atoms, first, len(T.pairs)), nodes.left, nodes.right
     for thread in prange(n_threads):
         edges, A = room(most, T, vectors), np.empty(n_A, vectors.dtype)
-        V, D = np.empty((n_A + n_nodes, LANES), vectors.dtype), np.empty((n_A + n_nodes, LANES), vectors.dtype)
-        outer = np.empty((n_rho, LANES), vectors.dtype)
+        V, D = np.empty((n_A + n_nodes, WIDTH), vectors.dtype), np.empty((n_A + n_nodes, WIDTH), vectors.dtype)
+        outer, acc = np.empty((n_rho, WIDTH), vectors.dtype), np.empty(WIDTH, vectors.dtype)
         for b in range(thread, len(atoms), n_threads):
-            for lane in range(LANES):
+            for lane in range(WIDTH):
                 a = atoms[b, lane]
                 V[:n_A, lane], D[:n_A, lane], outer[:, lane] = 0, 0, 0
                 if a >= 0:
@@ -213,24 +204,19 @@ def _forward(vectors, first, j, species, atoms, elements, weights, T, nodes, adj
                     D[:n_A, lane] = A
                     outer[:, lane] = adjoint[a]
             for k in range(n_nodes):
-                l, r = left[k], right[k]
-                for i in range(LANES):
-                    V[n_A + k, i] = V[l, i] * V[r, i]
-                    D[n_A + k, i] = D[l, i] * V[r, i] + V[l, i] * D[r, i]
+                vl, vr = load(V[left[k]]), load(V[right[k]])
+                store(V[n_A + k], vl * vr)
+                store(D[n_A + k], load(D[left[k]]) * vr + vl * load(D[right[k]]))
             for d in range(n_rho):
-                w, into = weights[elements[b], d], gw[thread, elements[b], d]
-                for lane in range(LANES):
-                    a = atoms[b, lane]
-                    if a >= 0:
-                        total = 0.0
-                        for k in range(n_A + n_nodes):
-                            total += w[k] * D[k, lane]
-                        rho[a, d] = total
+                w, into, by = weights[elements[b], d], gw[thread, elements[b], d], load(outer[d])
+                change = spread(0.0, V)
                 for k in range(n_A + n_nodes):
-                    total = 0.0
-                    for i in range(LANES):
-                        total += outer[d, i] * D[k, i]
-                    into[k] += total
+                    change += w[k] * load(D[k])
+                    into[k] += total(by * load(D[k]))
+                store(acc, change)
+                for lane in range(WIDTH):
+                    if atoms[b, lane] >= 0:
+                        rho[atoms[b, lane], d] = acc[lane]
 
 
 def tables(expansion: ClusterExpansion) -> tuple[Tables, Nodes]:
@@ -270,15 +256,15 @@ def densities(
     of = graph.first, graph.i, graph.j, species, expansion.key
     eager = vectors.requires_grad and weights.shape[1] == 1  # energy and forces in one pass
     rho, _ = _densities(vectors, weights, *of, eager)
-    return rho + _densities_by_weights(weights, vectors, *of) if weights.requires_grad else rho
+    return rho + _densities_by_weights(weights, vectors.detach(), *of) if weights.requires_grad else rho
 
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:
     return [t.detach().contiguous().numpy() for t in tensors]
 
 
-# Autograd asks an operator for all of its derivatives or none. Derivatives by vectors and by weights therefore belong to
-# operators of their own: one has the value, the other is zero. Forces then never pay for derivatives by the weights.
+# Autograd asks an operator for all of its derivatives or none. Derivatives by vectors and by weights therefore belong
+# to operators of their own, of which one has the value and the other is zero: forces do not pay for those by the weights.
 
 
 @torch.library.custom_op("adlayer::ace_densities", mutates_args=())
@@ -336,7 +322,7 @@ def _along(
     species: Tensor,
     key: int,
 ) -> tuple[Tensor, Tensor]:
-    """Change of ``rho`` when the vectors move by ``direction``; the derivative of it by the weights, under the adjoint."""
+    """Change of ``rho`` when the vectors move by ``direction``, and its derivative by the weights under the adjoint."""
     d, a, v, w, f, n, s = _arrays(direction, adjoint, vectors, weights, first, j, species)
     rho, gw = run_forward(v, f, n, s, w, *tables(_KNOWN[key]), a, d)
     return torch.from_numpy(rho), torch.from_numpy(gw)
@@ -375,12 +361,23 @@ def _(direction, adjoint, weights, *rest):
 def _keep(ctx, inputs, output):
     *tensors, ctx.key = inputs
     ctx.save_for_backward(*tensors)
+    ctx.alive = _KNOWN[ctx.key]  # for as long as something may be differentiated
 
 
 def _keep_densities(ctx, inputs, output):
     *tensors, ctx.key, ctx.eager = inputs
     ctx.save_for_backward(*tensors, output[1])
+    ctx.alive = _KNOWN[ctx.key]
     ctx.mark_non_differentiable(output[1])
+
+
+def _once() -> None:
+    """Say that what has been asked for is not there, rather than give a wrong number."""
+    if torch.is_grad_enabled():
+        raise NotImplementedError(
+            "ACE on a CPU is differentiated by positions up to twice and by coefficients last; for more, use "
+            "ClusterExpansion.densities, which is plain torch"
+        )
 
 
 def _back_densities(ctx, adjoint, _):
@@ -390,33 +387,30 @@ def _back_densities(ctx, adjoint, _):
     of = first, i, j, species, ctx.key
     g = _gradient(adjoint, weights, vectors, *of)
     if torch.is_grad_enabled() and vectors.requires_grad:
-        g = g + _gradient_by_vectors(vectors, adjoint, weights, *of)
+        g = g + _gradient_by_vectors(vectors, adjoint.detach(), weights.detach(), *of)
     return g, *[None] * 7
 
 
 def _back_densities_by_weights(ctx, adjoint):
-    weights, vectors, first, i, j, species = ctx.saved_tensors
-    if not torch.is_grad_enabled():
-        return _weight_gradient(adjoint, weights, vectors, first, j, species, ctx.key), *[None] * 6
-    rho = _KNOWN[ctx.key].densities(vectors, weights, i, j, species)
-    return torch.autograd.grad(rho, weights, adjoint, create_graph=True)[0], *[None] * 6
+    weights, vectors, first, _, j, species = ctx.saved_tensors
+    _once()
+    return _weight_gradient(adjoint, weights, vectors, first, j, species, ctx.key), *[None] * 6
 
 
 def _back_gradient(ctx, direction):
-    adjoint, weights, vectors, first, i, j, species = ctx.saved_tensors
-    if torch.is_grad_enabled():
-        raise NotImplementedError("ACE: third derivatives are not there")
+    adjoint, weights, vectors, first, _, j, species = ctx.saved_tensors
+    _once()
     rho, gw = _along(direction, adjoint, weights, vectors, first, j, species, ctx.key)
     return rho, gw, *[None] * 6
 
 
 def _back_gradient_by_vectors(ctx, direction):
-    vectors, adjoint, weights, first, i, j, species = ctx.saved_tensors
-    create = torch.is_grad_enabled()
+    vectors, adjoint, weights, _, i, j, species = ctx.saved_tensors
+    _once()
     with torch.enable_grad():
-        v = vectors if create else vectors.detach().requires_grad_()
+        v = vectors.detach().requires_grad_()
         g = torch.autograd.grad(_KNOWN[ctx.key].densities(v, weights, i, j, species), v, adjoint, create_graph=True)[0]
-        return torch.autograd.grad(g, v, direction, create_graph=create)[0], *[None] * 7
+        return torch.autograd.grad(g, v, direction)[0], *[None] * 7
 
 
 _densities.register_autograd(_back_densities, setup_context=_keep_densities)

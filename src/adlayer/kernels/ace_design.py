@@ -1,7 +1,7 @@
 """Design matrices of the linear atomic cluster expansion: what autograd would give one coefficient at a time.
 
-For each atom ``dB_k/dA_v`` follows from the products of a function, and ``dA_v/dvector`` is kept for all of its edges, so
-that ``dB_k/dvector`` is a short sum of long rows, which is added to the forces on both ends of each edge.
+For each atom ``dB_k/dA_v`` follows from the products of a function, and ``dA_v/dvector`` is kept for all of its edges,
+so that ``dB_k/dvector`` is a short sum of long rows, which is added to the forces on both ends of each edge.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from torch import Tensor
 from ..graph import Graph
 from ..nn.cluster_expansion import ClusterExpansion
 from .ace import tables
-from .one_particle import WIDTH, fast, gather, room
+from .one_particle import fast, gather, room
+from .simd import WIDTH, load, spread, store, total
 
 
 class Invariants(NamedTuple):
@@ -93,8 +94,7 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
         for k in range(K):
             most_own = max(most_own, B.own_start[k + 1] - B.own_start[k])
         edges, A = room(most, T, vectors), np.empty(n_elements * stride, vectors.dtype)
-        dA = np.empty((stride, most * 3 * WIDTH), vectors.dtype)
-        g = np.empty(most * 3 * WIDTH, vectors.dtype)
+        dA, g = np.empty((stride, most * 3, WIDTH), vectors.dtype), np.empty((most * 3, WIDTH), vectors.dtype)
         value, slope = np.empty(most_own, vectors.dtype), np.empty(most_own, vectors.dtype)
         ahead = np.empty(B.factors.shape[1] + 1, vectors.dtype)
         chunk_of = np.empty(n_elements + 1, np.int64)
@@ -113,12 +113,12 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
                 E[s, column] += _function(B, k, value, slope, ahead)
                 if not differentiate:
                     continue
-                g[: n_chunks * 3 * WIDTH] = 0
+                g[: 3 * n_chunks] = 0
                 for n in range(len(own)):
                     element = own[n] // stride
                     d, row = slope[n], dA[own[n] - element * stride]
-                    for c in range(chunk_of[element] * 3 * WIDTH, chunk_of[element + 1] * 3 * WIDTH):
-                        g[c] += d * row[c]
+                    for c in range(3 * chunk_of[element], 3 * chunk_of[element + 1]):
+                        store(g[c], load(g[c]) + d * load(row[c]))
                 if len(F):
                     _add_forces(g, edges, n_chunks, j, a, F[column])
                 if W.shape[1]:
@@ -129,14 +129,13 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
 def _keep_slopes(T, edges, n_chunks, dA):
     """``dA_v/dvector`` of an atom's edges, for the ``A`` of the element that an edge leads to."""
     for q in range(n_chunks):
-        R, dR, Y, G, u = edges.R[q], edges.dR[q], edges.Y[q], edges.G[q], edges.u[q]
+        Y, G, u = edges.Y[q], edges.G[q], edges.u[q]
         for n in range(len(T.size)):
+            R, dR = load(edges.R[q, n]), load(edges.dR[q, n])
             for lm in range(T.size[n]):
-                row = dA[T.start[n] + lm]
+                row, along = dA[T.start[n] + lm], dR * load(Y[lm])
                 for x in range(3):
-                    here = (3 * q + x) * WIDTH
-                    for i in range(WIDTH):
-                        row[here + i] = dR[n, i] * Y[lm, i] * u[x, i] + R[n, i] * G[x, lm, i]
+                    store(row[3 * q + x], along * load(u[x]) + R * load(G[x, lm]))
 
 
 @njit(**fast)
@@ -159,24 +158,21 @@ def _function(B, k, value, slope, ahead):
 @njit(**fast)
 def _add_forces(g, edges, n_chunks, j, atom, F):
     for x in range(3):
-        total = 0.0
+        here = spread(0.0, g)
         for q in range(n_chunks):
-            here = (3 * q + x) * WIDTH
+            here += load(g[3 * q + x])
             for i in range(WIDTH):
                 e = edges.e[q, i]
                 if e >= 0:
-                    total += g[here + i]
-                    F[3 * j[e] + x] -= g[here + i]
-        F[3 * atom + x] += total
+                    F[3 * j[e] + x] -= g[3 * q + x, i]
+        F[3 * atom + x] += total(here)
 
 
 @njit(**fast)
 def _add_virial(g, edges, n_chunks, W):
-    for y in range(3):
-        for x in range(3):
-            total = 0.0
-            for q in range(n_chunks):
-                here = (3 * q + x) * WIDTH
-                for i in range(WIDTH):
-                    total += edges.r[q, i] * edges.u[q, y, i] * g[here + i]
-            W[3 * y + x] += total
+    for q in range(n_chunks):
+        r = load(edges.r[q])
+        for y in range(3):
+            ry = r * load(edges.u[q, y])
+            for x in range(3):
+                W[3 * y + x] += total(ry * load(g[3 * q + x]))

@@ -1,8 +1,8 @@
 """Radial functions, harmonics and their sums over the neighbors of one atom, with derivatives.
 
-Fused forms of ``nn.radial_polynomials`` and ``nn.spherical_harmonics``. The edges of an atom are taken ``WIDTH`` at a time,
-all to neighbors of one element, so that innermost loops run over edges and become vector instructions; what is left over
-is filled up with edges that give zero.
+Fused forms of ``nn.radial_polynomials`` and ``nn.spherical_harmonics``. The edges of an atom are taken ``WIDTH`` at a
+time, all to neighbors of one element, as one vector (see ``simd``); what is left over is filled up with edges that give
+zero.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-WIDTH = 8
+from .simd import WIDTH, load, spread, store, total
+
 fast = {"cache": True, "fastmath": True, "error_model": "numpy"}
 
 
@@ -40,7 +41,7 @@ class Edges(NamedTuple):
     dR: np.ndarray  # [chunk, radial function, WIDTH]
     Y: np.ndarray  # [chunk, lm, WIDTH]
     G: np.ndarray  # [chunk, 3, lm, WIDTH] gradients of Y
-    work: np.ndarray  # [room, WIDTH]
+    sums: np.ndarray  # [A of one element, WIDTH]
 
 
 @njit(**fast)
@@ -57,20 +58,19 @@ def room(n_chunks, T, like):
         np.empty((n_chunks, n, WIDTH), like.dtype),
         np.empty((n_chunks, lm, WIDTH), like.dtype),
         np.empty((n_chunks, 3, lm, WIDTH), like.dtype),
-        np.empty((4 * (L + 2) + 4, WIDTH), like.dtype),
+        np.empty((T.start[-1], WIDTH), like.dtype),
     )
 
 
 @njit(**fast)
 def gather(atom, center, T, first, j, species, vectors, edges, here, A):
-    """Sum ``R_n Y_lm`` over the neighbors of an atom into ``A``; what its edges give goes to the chunks from ``here`` on.
+    """Sum ``R_n Y_lm`` over the neighbors of an atom into ``A``; what edges give goes to the chunks from ``here`` on.
 
     Returns where the next atom's chunks go. Longer edges than the cutoff are left out.
     """
-    cutoff2 = T.cutoff[0] ** 2
-    A[:] = 0
+    cutoff2, stride, sums = T.cutoff[0] ** 2, T.start[-1], edges.sums
     for neighbor in range(T.pairs.shape[1]):
-        n = 0
+        n, begin = 0, here
         for e in range(first[atom], first[atom + 1]):
             if species[j[e]] != neighbor:
                 continue
@@ -78,37 +78,32 @@ def gather(atom, center, T, first, j, species, vectors, edges, here, A):
             r2 = x * x + y * y + z * z
             if r2 >= cutoff2:
                 continue
+            if n == WIDTH:
+                here, n = here + 1, 0
             r = np.sqrt(r2)
             edges.e[here, n], edges.r[here, n] = e, r
             edges.u[here, 0, n], edges.u[here, 1, n], edges.u[here, 2, n] = x / r, y / r, z / r
             n += 1
-            if n == WIDTH:
-                _chunk(T, center, neighbor, edges, here, n, A)
-                here, n = here + 1, 0
-        if n:
-            _chunk(T, center, neighbor, edges, here, n, A)
-            here += 1
+        if n == 0:
+            A[neighbor * stride : (neighbor + 1) * stride] = 0
+            continue
+        for i in range(n, WIDTH):
+            edges.e[here, i], edges.r[here, i] = -1, 0.5 * T.cutoff[0]
+            edges.u[here, 0, i], edges.u[here, 1, i], edges.u[here, 2, i] = 0, 0, 1
+        here += 1
+        sums[:] = 0
+        for q in range(begin, here):
+            R, Y = edges.R[q], edges.Y[q]
+            edges.neighbor[q] = neighbor
+            _radial(T, T.pairs[center, neighbor], edges.r[q], edges.e[q], R, edges.dR[q])
+            _harmonics(T.norms, edges.r[q], edges.u[q], Y, edges.G[q])
+            for k in range(len(T.size)):
+                Rk, start = load(R[k]), T.start[k]
+                for lm in range(T.size[k]):
+                    store(sums[start + lm], load(sums[start + lm]) + Rk * load(Y[lm]))
+        for v in range(stride):
+            A[neighbor * stride + v] = total(load(sums[v]))
     return here
-
-
-@njit(**fast)
-def _chunk(T, center, neighbor, edges, here, n, A):
-    """Functions of the ``n`` edges of a chunk, added to ``A``."""
-    u, R, Y = edges.u[here], edges.R[here], edges.Y[here]
-    edges.neighbor[here] = neighbor
-    for i in range(n, WIDTH):
-        edges.e[here, i], edges.r[here, i] = -1, 0.5 * T.cutoff[0]
-        u[0, i], u[1, i], u[2, i] = 0, 0, 1
-    _radial(T, T.pairs[center, neighbor], edges.r[here], n, edges.work, R, edges.dR[here])
-    _harmonics(T.norms, edges.r[here], u, edges.work, Y, edges.G[here])
-    base = neighbor * T.start[-1]
-    for k in range(len(T.size)):
-        start = base + T.start[k]
-        for lm in range(T.size[k]):
-            total = A[start + lm]
-            for i in range(WIDTH):
-                total += R[k, i] * Y[lm, i]
-            A[start + lm] = total
 
 
 @njit(**fast)
@@ -152,10 +147,10 @@ def _envelope(r, r0, cutoff, y, dy, kind):
 
 
 @njit(**fast)
-def _radial(T, pair, r, n_edges, work, R, dR):
-    """``R_n(r)`` and ``dR_n/dr``; the recursion of the polynomials holds for their product with the envelope as well."""
+def _radial(T, pair, r, e, R, dR):
+    """``R_n(r)`` and ``dR_n/dr``; the recursion of the polynomials holds for their product with the envelope too."""
     cutoff = T.cutoff[0]
-    y, dy = work[0], work[1]
+    ys, dys = np.empty(WIDTH, R.dtype), np.empty(WIDTH, R.dtype)
     for k in range(len(T.sets)):
         start, end = T.sets[k, 0], T.sets[k, 1]
         if end == start:
@@ -163,113 +158,95 @@ def _radial(T, pair, r, n_edges, work, R, dR):
         r0, slope, shift = pair[k, 0], pair[k, 1], pair[k, 2]
         for i in range(WIDTH):
             x, dx = _transformed(r[i], r0, cutoff, T.sets[k, 2])
-            y[i], dy[i] = slope * x + shift, slope * dx
-            f, df = _envelope(r[i], r0, cutoff, y[i], dy[i], T.sets[k, 3])
-            here = T.first[k] if i < n_edges else 0.0
-            R[start, i], dR[start, i] = f * here, df * here
+            ys[i], dys[i] = slope * x + shift, slope * dx
+            f, df = _envelope(r[i], r0, cutoff, ys[i], dys[i], T.sets[k, 3])
+            p = T.first[k] if e[i] >= 0 else 0.0
+            R[start, i], dR[start, i] = f * p, df * p
+        y, dy, p, dp = load(ys), load(dys), load(R[start]), load(dR[start])
+        below, dbelow = spread(0.0, R), spread(0.0, R)
         for n in range(start, end - 1):
-            a, b, c = T.recursion[n, 0], T.recursion[n, 1], T.recursion[n, 2]
-            if n == start:
-                for i in range(WIDTH):
-                    dR[n + 1, i] = (a * y[i] - b) * dR[n, i] + a * dy[i] * R[n, i]
-                    R[n + 1, i] = (a * y[i] - b) * R[n, i]
-            else:
-                for i in range(WIDTH):
-                    dR[n + 1, i] = (a * y[i] - b) * dR[n, i] + a * dy[i] * R[n, i] - c * dR[n - 1, i]
-                    R[n + 1, i] = (a * y[i] - b) * R[n, i] - c * R[n - 1, i]
+            a, c = T.recursion[n, 0], T.recursion[n, 2]
+            u = a * y - T.recursion[n, 1]
+            p, below, dp, dbelow = u * p - c * below, p, u * dp + a * dy * p - c * dbelow, dp
+            store(R[n + 1], p)
+            store(dR[n + 1], dp)
 
 
 @njit(**fast)
-def _harmonics(norms, r, u, work, Y, G):
+def _harmonics(norms, r, u, Y, G):
     """``Y_lm`` of the directions and their gradients by the vectors."""
-    L = norms.shape[0]
-    Q, dQ = work[4 : L + 6], work[L + 6 : 2 * L + 8]  # Legendre functions of one m, l from m on
-    c, s, c1, s1 = work[0], work[1], work[2], work[3]  # Re and Im of (x + iy)^m and of m (x + iy)^(m - 1)
-    c[:], s[:], c1[:], s1[:] = 1, 0, 0, 0
-    Qmm = 1.0
+    x, y, z, inverse = load(u[0]), load(u[1]), load(u[2]), 1.0 / load(r)
+    L, zero = norms.shape[0], spread(0.0, r)
+    c, s, c1, s1, Qmm = zero + 1.0, zero, zero, zero, 1.0  # Re and Im of (x + iy)^m and of m (x + iy)^(m - 1)
     for m in range(L):
+        Q, below, dQ, dbelow = zero + Qmm, zero, zero, zero
         for l in range(m, L):
-            if l == m:
-                Q[l], dQ[l] = Qmm, 0
-            else:
-                a, b = (2 * l - 1) / (l - m), (l + m - 1) / (l - m)
-                for i in range(WIDTH):
-                    Q[l, i] = a * u[2, i] * Q[l - 1, i]
-                    dQ[l, i] = a * (Q[l - 1, i] + u[2, i] * dQ[l - 1, i])
-                if l > m + 1:
-                    for i in range(WIDTH):
-                        Q[l, i] -= b * Q[l - 2, i]
-                        dQ[l, i] -= b * dQ[l - 2, i]
-            _one(norms[l, m], Q[l], dQ[l], c, c1, s1, -1.0, r, u, Y, G, l * (l + 1) + m)
+            F, k = norms[l, m] * Q, l * (l + 1)
+            dF = norms[l, m] * dQ
+            _tangent(F * c, F * c1, 0.0 - F * s1, dF * c, x, y, z, inverse, Y, G, k + m)
             if m:
-                _one(norms[l, m], Q[l], dQ[l], s, s1, c1, 1.0, r, u, Y, G, l * (l + 1) - m)
-        for i in range(WIDTH):
-            re, im = c[i], s[i]
-            c[i], s[i] = u[0, i] * re - u[1, i] * im, u[0, i] * im + u[1, i] * re
-            c1[i], s1[i] = (m + 1) * re, (m + 1) * im
+                _tangent(F * s, F * s1, F * c1, dF * s, x, y, z, inverse, Y, G, k - m)
+            a, b = (2 * l + 1) / (l + 1 - m), (l + m) / (l + 1 - m)
+            Q, below, dQ, dbelow = a * z * Q - b * below, Q, a * (Q + z * dQ) - b * dbelow, dQ
+        c, s, c1, s1 = x * c - y * s, x * s + y * c, (m + 1.0) * c, (m + 1.0) * s
         Qmm *= 2 * m + 1
 
 
 @njit(**fast)
-def _one(F, Q, dQ, c, dx, dy, sign, r, u, Y, G, k):
-    """``F Q c`` and its gradient, of which the tangent part is kept: the polynomials are not homogeneous."""
-    for i in range(WIDTH):
-        gx, gy, gz = F * Q[i] * dx[i], sign * F * Q[i] * dy[i], F * dQ[i] * c[i]
-        along = gx * u[0, i] + gy * u[1, i] + gz * u[2, i]
-        Y[k, i] = F * Q[i] * c[i]
-        G[0, k, i] = (gx - along * u[0, i]) / r[i]
-        G[1, k, i] = (gy - along * u[1, i]) / r[i]
-        G[2, k, i] = (gz - along * u[2, i]) / r[i]
+def _tangent(value, gx, gy, gz, x, y, z, inverse, Y, G, k):
+    """Keep a harmonic and the tangent part of its gradient: the polynomials are not homogeneous."""
+    along = gx * x + gy * y + gz * z
+    store(Y[k], value)
+    store(G[0, k], (gx - along * x) * inverse)
+    store(G[1, k], (gy - along * y) * inverse)
+    store(G[2, k], (gz - along * z) * inverse)
 
 
 @njit(**fast)
 def scatter(adjoint, T, edges, begin, end, gradient):
     """``dE/dvector`` of an atom's edges from its ``dE/dA``."""
-    work, n_lm = edges.work, T.norms.shape[0] ** 2
-    gx, gy, gz, along, S, Q = work[0], work[1], work[2], work[3], work[4], work[5]
+    n_lm, zero = T.norms.shape[0] ** 2, spread(0.0, edges.r)
+    g = np.empty((3, WIDTH), edges.r.dtype)
     for q in range(begin, end):
         R, dR, Y, G, u = edges.R[q], edges.dR[q], edges.Y[q], edges.G[q], edges.u[q]
         base = edges.neighbor[q] * T.start[-1]
-        gx[:], gy[:], gz[:], along[:] = 0, 0, 0, 0
+        along, gx, gy, gz = zero, zero, zero, zero
         for lm in range(n_lm):
-            S[:], Q[:] = 0, 0
+            S, Q = zero, zero
             for n in range(len(T.size)):
                 if lm < T.size[n]:
                     a = adjoint[base + T.start[n] + lm]
-                    for i in range(WIDTH):
-                        S[i] += dR[n, i] * a
-                        Q[i] += R[n, i] * a
-            for i in range(WIDTH):
-                along[i] += S[i] * Y[lm, i]
-                gx[i] += Q[i] * G[0, lm, i]
-                gy[i] += Q[i] * G[1, lm, i]
-                gz[i] += Q[i] * G[2, lm, i]
+                    S += load(dR[n]) * a
+                    Q += load(R[n]) * a
+            along += S * load(Y[lm])
+            gx += Q * load(G[0, lm])
+            gy += Q * load(G[1, lm])
+            gz += Q * load(G[2, lm])
+        store(g[0], gx + along * load(u[0]))
+        store(g[1], gy + along * load(u[1]))
+        store(g[2], gz + along * load(u[2]))
         for i in range(WIDTH):
             e = edges.e[q, i]
             if e >= 0:
-                gradient[e, 0] = gx[i] + along[i] * u[0, i]
-                gradient[e, 1] = gy[i] + along[i] * u[1, i]
-                gradient[e, 2] = gz[i] + along[i] * u[2, i]
+                gradient[e, 0], gradient[e, 1], gradient[e, 2] = g[0, i], g[1, i], g[2, i]
 
 
 @njit(**fast)
 def push(direction, T, edges, begin, end, dA):
     """How an atom's ``A`` changes when the vectors of its edges move by ``direction``."""
-    v = edges.work
+    d = np.empty((3, WIDTH), edges.r.dtype)
     dA[:] = 0
     for q in range(begin, end):
         R, dR, Y, G, u = edges.R[q], edges.dR[q], edges.Y[q], edges.G[q], edges.u[q]
         for i in range(WIDTH):
             e = edges.e[q, i]
-            for x in range(3):
-                v[x, i] = direction[e, x] if e >= 0 else 0.0
-            v[3, i] = v[0, i] * u[0, i] + v[1, i] * u[1, i] + v[2, i] * u[2, i]
+            for k in range(3):
+                d[k, i] = direction[e, k] if e >= 0 else 0.0
+        x, y, z = load(d[0]), load(d[1]), load(d[2])
+        along = x * load(u[0]) + y * load(u[1]) + z * load(u[2])
         for lm in range(T.norms.shape[0] ** 2):
-            for i in range(WIDTH):
-                v[4, i] = v[0, i] * G[0, lm, i] + v[1, i] * G[1, lm, i] + v[2, i] * G[2, lm, i]
+            Y_along, dY = load(Y[lm]) * along, x * load(G[0, lm]) + y * load(G[1, lm]) + z * load(G[2, lm])
             for n in range(len(T.size)):
                 if lm < T.size[n]:
-                    total = 0.0
-                    for i in range(WIDTH):
-                        total += dR[n, i] * v[3, i] * Y[lm, i] + R[n, i] * v[4, i]
-                    dA[edges.neighbor[q] * T.start[-1] + T.start[n] + lm] += total
+                    change = total(load(dR[n]) * Y_along + load(R[n]) * dY)
+                    dA[edges.neighbor[q] * T.start[-1] + T.start[n] + lm] += change

@@ -128,7 +128,7 @@ class Recursive(NamedTuple):
         order = np.lexsort((pairs[:, 0], depth))
         renamed = np.concatenate([np.arange(n_A), n_A + np.argsort(order)])
         left, right = renamed[pairs[order]].reshape(-1, 2).T
-        levels = np.searchsorted(depth[order], np.arange(1, depth.max(initial=0) + 2)).tolist()
+        levels = np.searchsorted(depth[order], np.arange(depth.max(initial=0) + 2)).tolist()
         place = renamed[np.array([known[t] for t in products], np.int64)]
         return Recursive(left.copy(), right.copy(), levels, place)
 

@@ -120,7 +120,7 @@ class RadialPolynomials:
     @property
     def recursion(self) -> Float[Tensor, "n 3"]:
         """Rows ``(a, b, c)`` of ``p_{n+1} = (a y - b) p_n - c p_{n-1}``, by the Stieltjes procedure."""
-        y, w = self._nodes(), self._weights()
+        y, w = np.cos(_ANGLES), self._weights()
         p, below, beta, rows = np.full_like(y, self.first), np.zeros_like(y), 0.0, []
         for _ in range(self.n):
             alpha = float(w @ (y * p * p))
@@ -130,23 +130,22 @@ class RadialPolynomials:
             p, below, beta = q / norm, p, norm
         return torch.tensor(rows, dtype=torch.float64).reshape(-1, 3)
 
-    def _nodes(self) -> np.ndarray:
-        return np.cos(np.pi * (np.arange(512) + 0.5) / 512)
-
     def _weights(self) -> np.ndarray:
         """Weight of orthogonality in ``y`` at the nodes: the envelope squared where it is a function of ``y`` alone."""
-        y = self._nodes()
-        sin = np.sqrt(1 - y * y)
-        dy = sin * np.pi / 512
+        y, sin = np.cos(_ANGLES), np.sin(_ANGLES)  # dy = sin(t) dt
         match self.envelope:
             case "polynomial":
-                return (1 - y * y) ** 4 * dy
+                w = (1 - y * y) ** 4 * sin
             case "cosine":
-                return np.full_like(y, 1 / 512)
-            case "bessel":  # R_n R_m r^2 dr, with dr = r_c / pi dt
-                return (sin * (1 + y)) ** 2 * np.pi / 512
+                w = np.full_like(y, 1 / np.pi)
+            case "bessel":  # R_n R_m r^2 dr, with t = pi r / r_c
+                w = (sin * (1 + y)) ** 2
             case _:
-                return dy
+                w = sin
+        return w * _STEPS
+
+
+_ANGLES, _STEPS = (np.pi / 2 * (x + shift) for x, shift in zip(np.polynomial.legendre.leggauss(200), (1.0, 0.0)))
 
 
 def preset(name: str, n: int, cutoff: float) -> RadialPolynomials:

@@ -26,8 +26,8 @@ class ACE(Potential):
     r"""``E_i = rho_i``, or with embedding ``rho_i1 + sqrt(rho_i2)``, where ``rho_i = sum_k c_k B_ik``.
 
     ``B_ik`` are the invariant products of up to ``order`` sums over neighbors ``A_i,nlm = sum_j R_n(r_ij) Y_lm(r_ij)``:
-    body order up to ``order + 1``. Products of one factor are a pair potential with functions of its own that diverge at
-    short distance; the other functions vanish there. What the data do not show is still free: add ``ZBL()``.
+    body order up to ``order + 1``. Products of one factor are a pair potential with functions of its own that diverge
+    at short distance; the other functions vanish there. What the data do not show is still free: add ``ZBL()``.
 
     Args:
         elements: chemical symbols.
@@ -137,7 +137,7 @@ class ACE(Potential):
 
 
 def _finnis_sinclair(rho: Float[Tensor, "atoms 2"]) -> Float[Tensor, "atoms"]:
-    """``rho_1 + sign(rho_2) (sqrt(|rho_2| + e/4) - e/2)``, ``e = exp(-|rho_2|)``, smooth at zero (PACE's shifted form)."""
+    """``rho_1 + sign(rho_2) (sqrt(|rho_2| + e/4) - e/2)``, ``e = exp(-|rho_2|)``: PACE's, smooth at zero."""
     sign = torch.where(rho[:, 1] < 0, -1.0, 1.0).to(rho.dtype)  # unlike torch.sign, with a slope at zero
     a = sign * rho[:, 1]
     e = torch.exp(-a)
