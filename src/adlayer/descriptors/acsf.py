@@ -1,4 +1,4 @@
-"""Atom-centered symmetry functions: J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007); J. Behler (2011)."""
+"""Atom-centered symmetry functions: J. Behler, J. Chem. Phys. 134, 074106 (2011)."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ class ACSF(Descriptor):
         n_radial: radial functions of the grid, for each element of neighbors.
         n_angular: widths of the angular functions of the grid.
         zetas: sharpnesses in angle of the grid.
-        style: the grid: "imbalzano" or "gastegger".
-        weighted: one set of functions for all neighbors, weighted by atomic number (wACSF), instead of one for each pair.
-        functions: the functions themselves, instead of a grid: ``RadialGaussian``, ``AngularGaussian``, ``RadialCompact``
-            and ``AngularCompact``, in a recipe ``{ RadialGaussian = { center = "Si", neighbor = "H", eta = 0.5 } }``.
+        style: the grid: "gastegger" (even) or "imbalzano" (geometric).
+        weighted: one set of functions for all neighbors, weighted by atomic number (wACSF), not one for each pair.
+        functions: the functions themselves, instead of a grid: ``RadialGaussian``, ``AngularGaussian``,
+            ``RadialCompact`` and ``AngularCompact``, in a recipe
+            ``{ RadialGaussian = { center = "Si", neighbor = "H", eta = 0.5 } }``.
         cutoff_function: of the Gaussian functions: hard, cos, tanhu, tanh, exp, poly1, poly2, poly3 or poly4.
         inner: fraction of the cutoff up to which the cutoff function is 1.
     """
@@ -60,7 +61,7 @@ class ACSF(Descriptor):
         n_radial: int = 8,
         n_angular: int = 3,
         zetas: list[float] = (1, 4, 16),
-        style: str = "imbalzano",
+        style: str = "gastegger",
         weighted: bool = False,
         functions: list | None = None,
         cutoff_function: str = "poly2",

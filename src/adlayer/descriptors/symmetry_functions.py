@@ -9,7 +9,8 @@ Every pair of neighbors counts once (Behler, J. Chem. Phys. 134, 074106 (2011) s
 factor ``R(r_jk)`` is there for narrow functions. ``w`` is 1 and the neighbors are of the given elements, or it is the
 atomic number and all neighbors count: the weighted functions (wACSF) of Gastegger et al., J. Chem. Phys. 148, 241709
 (2018). Gaussian: ``R = exp(-eta (r - r_s)²) f_c(r)``, ``A = 2^(1-zeta) (1 + lambda cos θ)^zeta``. Compact: ``R`` and
-``A`` are bumps that vanish outside an interval (Bircher, Singraber and Dellago, Mach. Learn.: Sci. Technol. 2, 035026 (2021)).
+``A`` are bumps that vanish outside an interval (Bircher, Singraber and Dellago, Mach. Learn.: Sci. Technol. 2, 035026
+(2021)).
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class RadialGaussian(Part):
 
 @dataclass(frozen=True)
 class AngularGaussian(Part):
-    """``sum_{j<k} w_j w_k R(r_ij) R(r_ik) [R(r_jk)] 2^(1-zeta) (1 + sign cos θ)^zeta``: types 3, 9 (wide) and 13 of n2p2.
+    """``sum_{j<k} w_j w_k R(r_ij) R(r_ik) [R(r_jk)] 2^(1-zeta) (1 + sign cos θ)^zeta``: types 3, 9, 13 of n2p2.
 
     Args:
         center: element of the central atom.
@@ -184,8 +185,8 @@ def radial_grid(n: int, cutoff: float, style: str, shifted: bool) -> list[tuple[
     """``n`` pairs of ``eta`` (1/Å²) and ``shift`` (Å).
 
     ``"imbalzano"``: as Imbalzano et al., J. Chem. Phys. 148, 241730 (2018); centers or widths in geometric progression.
-    ``"gastegger"``: as Gastegger et al. (2018); centers evenly spaced from 0.5 Å to 0.5 Å within the cutoff, widths by the
-    spacing, or Gaussians at the atom that reach to these points.
+    ``"gastegger"``: as Gastegger et al. (2018); centers evenly spaced from 0.5 Å to 0.5 Å within the cutoff, widths by
+    the spacing, or Gaussians at the atom that reach to these points.
     """
     if style == "imbalzano":
         if not shifted:

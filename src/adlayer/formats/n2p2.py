@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import atomic_numbers
 
 from ..descriptors.acsf import ACSF
 from ..descriptors.symmetry_functions import (
@@ -299,7 +300,7 @@ def _architecture(
         names = [*names[:-1], output[-1]]
     for choice in choices:
         sizes = [n_inputs, *choice, 1]
-        if len(choice) == n_hidden and sum((a + 1) * b for a, b in zip(sizes, sizes[1:])) == n_numbers:
+        if len(choice) == n_hidden and sum((a + 1) * b for a, b in pairwise(sizes)) == n_numbers:
             if len(names) != n_hidden + 1 or any(x not in ACTIVATIONS for x in names):
                 raise ValueError(
                     f"{path}/input.nn: activations {' '.join(names)} of {element} for {n_hidden + 1} layers"

@@ -1,9 +1,9 @@
 """Symmetry functions fused: forward, VJP and JVP in one pass over sorted neighbors, no list of triplets.
 
 The meaning is ``descriptors.acsf.definition``. Each atom works alone on its own neighbors, sorted by element. Angular
-functions of the same neighbors form a channel, in which radial parts (rows) are shared by functions that differ in their
-angular part and angular parts by functions that differ in the radial one, as in n2p2's groups: for a fixed first
-neighbor all loops run over contiguous arrays of second neighbors, which compilers turn into vector instructions.
+functions of the same neighbors form a channel, in which radial parts (rows) are shared by functions that differ in
+their angular part and angular parts by functions that differ in the radial one, like n2p2's groups. Pairs of neighbors
+are worked on in blocks: all loops run over contiguous arrays of pairs, which compilers turn into vector instructions.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from math import acos, cos, exp, pi, radians, sin, sqrt, tanh
+from itertools import chain
+from math import acos, exp, pi, radians, sqrt, tanh
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,10 @@ _BLOCK = 256  # pairs of neighbors that are worked on together
 
 
 class Plan(NamedTuple):
-    """Symmetry functions as tables. Rows are radial parts: ``(eta or inner, shift, cutoff)`` and ``(family, shape, bent)``."""
+    """Symmetry functions as tables; rows are radial parts.
+
+    A row holds ``(eta or inner, shift, cutoff)``, its form ``(family, shape, asymmetric)``.
+    """
 
     weight: np.ndarray  # [elements], atomic numbers
     cutoff: np.ndarray  # [elements], the longest of each center
@@ -103,7 +107,6 @@ def _plan(spec: str, single: bool) -> tuple[Plan, int, int]:
                 angle = (f["zeta"], f["sign"], 2.0 ** (1 - f["zeta"]), GAUSSIAN, float(f["zeta"]).is_integer())
             else:
                 angle = (radians(f["left"]), radians(f["right"]), 1.0, COMPACT, form[1])
-            # A hard or unequal end of the range of neighbors is a channel of its own.
             channel = channels[c].setdefault((*pair, int(f["narrow"])), {})
             channel.setdefault((row, form), {}).setdefault(angle, []).append(column[c])
         column[c] += 1
@@ -129,7 +132,7 @@ def _plan(spec: str, single: bool) -> tuple[Plan, int, int]:
     def reals(x: list, width: int | None = None) -> np.ndarray:
         return np.array(x, dtype=np.float32 if single else np.float64).reshape((-1,) if width is None else (-1, width))
 
-    all_radial, all_rows, all_angles = (sum(x, []) for x in (radial, rows, angles))
+    all_radial, all_rows, all_angles = (list(chain(*x)) for x in (radial, rows, angles))
     plan = Plan(
         weight=reals(s["numbers"]),
         cutoff=reals(cutoff),
@@ -148,7 +151,7 @@ def _plan(spec: str, single: bool) -> tuple[Plan, int, int]:
         angle=reals([x[:3] for x in all_angles], 3),
         angle_form=integers([x[3:] for x in all_angles], 2),
         table_first=starts(tables),
-        table=integers(sum(tables, [])),
+        table=integers(list(chain(*tables))),
     )
     return plan, max(map(len, rows), default=0), max(map(len, angles), default=0)
 
@@ -404,14 +407,19 @@ def _atom(mode, a, vectors, j, first, species, plan, n_rows, n_angles, x, y, edg
     block[len(plan.weight)] = n
     if n == 0:
         return
-    # Tangents (JVP) or gradients (VJP): tr along the distance, tx, ty, tz along the vector.
+    # Tangents (JVP) or gradients (VJP): tr along the distance, tx, ty, tz along the vector. Often few edges have a
+    # tangent (one force component is differentiated by parameters): pairs of edges without are left out.
     tx, ty, tz, tr = near[5], near[6], near[7], near[8]
+    moves = np.ones(n, np.bool_)
     for k in range(n):
         tx[k], ty[k], tz[k], tr[k] = 0.0, 0.0, 0.0, 0.0
         if mode == JVP:
             e = edge[k]
             tx[k], ty[k], tz[k] = x[e, 0], x[e, 1], x[e, 2]
             tr[k] = (tx[k] * px[k] + ty[k] * py[k] + tz[k] * pz[k]) / r[k]
+            moves[k] = tx[k] != 0.0 or ty[k] != 0.0 or tz[k] != 0.0
+    if not moves.any():
+        return
 
     f, df, u, cut, dcut = near[9], near[10], near[11], near[12], near[13]
     begin, fresh = plan.radial_first[c], True
@@ -462,6 +470,8 @@ def _atom(mode, a, vectors, j, first, species, plan, n_rows, n_angles, x, y, edg
                 continue
             x1, y1, z1 = px[k1], py[k1], pz[k1]
             for k2 in range(k1 + 1 if b1 == b2 else lo2, hi2):
+                if not (moves[k1] or moves[k2]):
+                    continue
                 dx, dy, dz = px[k2] - x1, py[k2] - y1, pz[k2] - z1
                 d2 = dx * dx + dy * dy + dz * dz
                 if r[k2] < longest and (narrow == 0 or d2 < longest * longest):

@@ -30,7 +30,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class MLP(nn.Module):
     """``y_l = f_l(W_l y_{l-1} + b_l)``, in float64.
 
-    Weights start uniform with variance ``2 / (n_in + n_out)`` (Glorot and Bengio, AISTATS 2010, Eq. 16), biases at zero.
+    Weights start uniform with variance ``2 / (n_in + n_out)`` (Glorot and Bengio, AISTATS 2010, Eq. 16), biases at 0.
 
     Args:
         sizes: number of inputs, of nodes of each hidden layer, and of outputs.

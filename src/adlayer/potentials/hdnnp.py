@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..config import build, nearest
 from ..descriptor import Descriptor
@@ -23,8 +23,8 @@ class HDNNP(Potential):
 
     ``scaling`` maps features onto ``scaled_to = (a, b)`` by their statistics over the training set, which ``prepare``
     takes: ``scale``: ``a + (b - a) (G - min) / (max - min)``; ``scale_center``: the same of ``G - mean``; ``sigma``:
-    ``a + (b - a) (G - mean) / sigma``; ``center``: ``G - mean``; ``none``: ``G``. A feature that was constant in training is
-    left out.
+    ``a + (b - a) (G - mean) / sigma``; ``center``: ``G - mean``; ``none``: ``G``. A feature that was constant in
+    training is left out of the three that divide.
 
     Args:
         elements: chemical symbols.
@@ -65,7 +65,7 @@ class HDNNP(Potential):
         self.elements, self.cutoff = tuple(elements), self.descriptor.cutoff
         self.species = Species(elements)
         self.scaling, self.scaled_to = scaling, tuple(scaled_to)
-        n_features = {e: self.descriptor.n_features for e in elements}
+        n_features = dict.fromkeys(elements, self.descriptor.n_features)
         if isinstance(self.descriptor, ACSF):
             n_features = {e: len(self.descriptor.of_element[e]) for e in elements}
         generator = torch.Generator().manual_seed(seed)
