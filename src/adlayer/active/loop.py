@@ -48,7 +48,7 @@ def label_and_split(
     """Labels for all frames, each marked in ``info["split"]`` as train, valid or test; and those that failed."""
 
     def work(folder: Path, progress: Progress) -> dict:
-        labeled = label(job.reference, frames, stages.folder / "labels", None, job.workers, job.timeout, 2, progress)
+        labeled = label(job.reference, frames, stages.folder / "labels", None, job.workers, job.timeout, 1, progress)
         if not labeled.frames:
             reasons = "; ".join(sorted({f.reason for f in labeled.failures}))
             raise ValueError(f"none of {len(frames)} structures could be labeled: {reasons}")

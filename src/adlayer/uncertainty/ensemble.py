@@ -163,16 +163,22 @@ class LinearEnsemble(Doubtful):
     def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
         mean = evaluate(self.potential, graph, forces=forces, stress=stress)
         S = self.spread
-        design = self.potential.design(_each_atom_a_system(graph), forces=forces, virial=False)
-        each = design.energy @ S.to(design.energy)  # [atoms, M]
+        features = self.potential.design(_each_atom_a_system(graph), forces=False, virial=False).energy
+        each = features @ S.to(features)  # [atoms, M]
         energy = torch.linalg.vector_norm(sum_systems(each, graph.structures), dim=-1)
-        F = torch.linalg.vector_norm(design.forces @ S.to(design.forces), dim=-1) if forces else None
+        F = None
+        if forces:
+            rows = self.potential.design(graph, virial=False).forces
+            F = torch.linalg.vector_norm(rows @ S.to(rows), dim=-1)
         std = Prediction(energy.double(), F, energies=torch.linalg.vector_norm(each, dim=-1))
         return mean._replace(std=self._scaled(std))
 
 
 def _each_atom_a_system(graph: Graph) -> Graph:
-    """The same edges with every atom a structure of its own, so that energy rows are those of single atoms."""
+    """The same edges with every atom a structure of its own, so that energy rows are those of single atoms.
+
+    Only for energies: what edges do to atoms of other structures is not for a design to expect.
+    """
     s, n = graph.structures, graph.n_atoms
     of = s.system
     return replace(
