@@ -356,12 +356,11 @@ def _along_edges(potential: Potential, graph: Graph, create_graph: bool):
         said = potential(graph.with_vectors(vectors))
         g = _gradient(said.energy, [vectors], create_graph)[0]
     forces = forces_from_edges(g, graph)
-    outer = vectors[:, :, None] * g[:, None, :]
-    virial = outer.new_zeros(graph.n_systems, 3, 3)
     if graph.n_systems == 1:
         virial = (vectors.mT @ g)[None]
     else:
-        virial = virial.index_add(0, graph.structures.system[graph.i], outer)
+        outer = vectors[:, :, None] * g[:, None, :]
+        virial = outer.new_zeros(graph.n_systems, 3, 3).index_add(0, graph.structures.system[graph.i], outer)
     return said, forces, virial
 
 
