@@ -17,6 +17,7 @@ from torch import Tensor
 from vesin import NeighborList as VesinList
 
 from .structures import Structures
+from .threads import use_threads
 
 
 class Pairs(NamedTuple):
@@ -85,6 +86,7 @@ class NeighborList:
         self._wide: Pairs | None = None
 
     def __call__(self, structures: Structures) -> Pairs:
+        use_threads(structures.n_atoms)
         if self._must_search(structures):
             # The margin keeps pairs at the very edge of the search, where rounding may find only one of the two, out.
             self._wide = find_pairs(structures, self.cutoff and self.cutoff + self.skin + 1e-6)

@@ -18,6 +18,7 @@ from .graph import Graph
 from .kernels.edges import forces_from_edges
 from .neighbors import NeighborList
 from .structures import Structures, sum_systems
+from .threads import use_threads
 
 
 class PerAtom(NamedTuple):
@@ -333,6 +334,7 @@ def evaluate(
     """
     if isinstance(structures, Graph):
         graph = structures
+        use_threads(graph.n_atoms)
     else:
         check_elements(potential, structures)
         graph = Graph.of(structures, potential.cutoff)
