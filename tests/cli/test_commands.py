@@ -256,3 +256,20 @@ def test_interrupted_by_hand(folder, tmp_path):
     assert "Error: interrupted; what was finished is kept" in said
     assert "Traceback" not in said
     assert not list(tmp_path.rglob("*.adl"))
+
+
+def test_search_goes_on_with_the_trials_it_has(run, folder, tmp_path):
+    pytest.importorskip("optuna")
+    recipe = tmp_path / "search.toml"
+    space = '[search]\ntrials = 2\nsampler = "genetic"\n[search.space]\n"potential.ACE.cutoff" = [3.5, 4.5]\n'
+    recipe.write_text(RECIPE.format(folder=folder).replace("[uncertainty.Committee]\nmembers = 8\n", "") + space)
+    status, out, _ = run("search", recipe, "-f", tmp_path)
+    assert status == 0
+    assert "potential.ACE.cutoff = " in out
+    assert "after 2 trials" in out
+    status, out, _ = run("search", recipe, "-f", tmp_path, "--set", "search.trials=3")
+    assert "after 3 trials" in out
+    assert 3.5 <= json.loads((tmp_path / "search.json").read_text())["values"]["potential.ACE.cutoff"] <= 4.5
+    status, _, err = run("search", folder / "fit.toml")
+    assert status != 0
+    assert "[search] needs a table space" in err

@@ -11,7 +11,7 @@ from .catalog import completion, list_, show
 from .command import verbatim
 from .data import check, predict
 from .errors import explain
-from .fit import cutoff_test, fit, learning_curve
+from .fit import cutoff_test, fit, learning_curve, search
 from .job import report, run
 
 
@@ -40,7 +40,7 @@ def commands(debug: bool) -> None:
     """From a surface to an interatomic potential that can be trusted."""
 
 
-for _command in (run, fit, predict, check, list_, show, report, learning_curve, cutoff_test, completion):
+for _command in (run, fit, predict, check, list_, show, report, learning_curve, cutoff_test, search, completion):
     commands.add_command(_command)
 
 

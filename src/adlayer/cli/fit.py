@@ -89,6 +89,46 @@ def learning_curve(recipe: Path, folder: Path | None, settings: tuple[str, ...],
     out.print(f"\nreport     {report.write(folder / 'learning_curve.html')}", soft_wrap=True)
 
 
+@command(examples=("search examples/search.toml", "search fit.toml --set search.trials=100"))
+@recipe_argument
+@folder_option
+@set_option
+def search(recipe: Path, folder: Path | None, settings: tuple[str, ...]) -> None:
+    """Search for hyperparameters: vary what [search.space] of RECIPE names, fit, and keep what does best.
+
+    Run again with the same folder, it goes on with the trials it has. [search] also takes trials, seconds, sampler
+    ("tpe", "random", "genetic") and minimize.
+    """
+    from rich.console import Console as RichConsole
+
+    from ..config import check_arguments
+    from ..fitting.search import search as look
+    from ..saving import write_json
+    from .console import Console
+    from .fit_job import KNOWN, load_parts
+
+    takes = ("space", "trials", "seconds", "sampler", "minimize")
+    spec = override(read_toml(recipe), settings, {**KNOWN, "": (*KNOWN[""], "search"), "search": takes})
+    options = dict(spec.pop("search", {}))
+    if not options.get("space"):
+        raise ValueError('[search] needs a table space, e.g. [search.space] with "potential.ACE.cutoff" = [4.0, 6.0]')
+    folder, seed = folder or default_folder(recipe), spec.get("seed", 0)
+    parts = load_parts(spec["data"], spec.get("split", {}), seed)
+    if "valid" not in parts:
+        raise ValueError("a search needs held-out structures; give [split] valid = 0.1")
+    table = {key: spec[key] for key in ("potential", "fit") if key in spec}
+    given = {"recipe": table, "train": parts["train"], "valid": parts["valid"], **options}
+    check_arguments(look, given)
+    with Console().stage("Search") as progress:
+        found = look(**given, storage=folder / "trials.jsonl", progress=progress, seed=seed)
+    write_json(folder / "search.json", {"values": found.values, "score": found.score, "front": found.front})
+    out = RichConsole(highlight=False)
+    for path, value in found.values.items():
+        out.print(f"{path} = {value!r}")
+    out.print(f"\nscore      {', '.join(f'{x:.4g}' for x in found.score)} after {len(found.trials)} trials")
+    out.print(f"results    {folder / 'search.json'}", soft_wrap=True)
+
+
 @command(
     "cutoff-test",
     examples=(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ..config import build, find_class, nearest
-from ..potential import Potential
+from ..potential import make_potential
 from .fit import Fit, Fitted, Progress, default_method
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def search(
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             chosen = _with(recipe, values)
-            potential = build(chosen["potential"], Potential)
+            potential = make_potential(chosen["potential"], train.elements)
         method = build(chosen["fit"], Fit) if chosen["fit"] else default_method(potential)
         method.weights.check_groups(train)
         fitted = method(potential, train, valid, seed=seed)
