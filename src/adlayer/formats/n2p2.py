@@ -71,7 +71,10 @@ def read(path: str | Path, energy: str | None = None, length: str | None = None)
     eV, Å = _unit(energy, text, "energy", "hartree"), _unit(length, text, "length", "bohr")
     if (kind := settings.get("nnp_type", "2G-HDNNP")) not in ("2G-HDNNP", "0"):
         raise ValueError(f"{path} is of nnp_type {kind}; only the short-ranged 2G-HDNNP is read here")
-    elements = sorted(settings["elements"].split(), key=lambda e: atomic_numbers[e])
+    elements = settings["elements"].split()
+    if unknown := [e for e in elements if e not in atomic_numbers]:
+        raise ValueError(f"{path}/input.nn: {unknown[0]!r} is not a chemical symbol")
+    elements.sort(key=lambda e: atomic_numbers[e])
     functions = [_function(line.split(), Å, path) for line in settings.all("symfunction_short")]
     functions.sort(key=lambda f: _order(f, elements))
     kind, *alpha = settings["cutoff_type"].split()
