@@ -16,7 +16,7 @@ from ..fitting import errors, predict
 from ..graph import Graph
 from ..potential import Evaluator, Potential
 from ..reference import label
-from ..simulation import MaxTemperature, MaxUncertainty, MinDistance, run
+from ..simulation import MaxTemperature, MaxUncertainty, MinDistance, relax, run
 from ..structures import Structures
 from ..uncertainty import Doubtful, assess, force_deviation
 from .job import Active, Job, Split
@@ -146,8 +146,10 @@ def explore(
             progress=progress,
         )
         candidates, doubts = candidates_of(path, starts, potential)
-        chosen = select(potential, candidates, doubts, threshold, active.labels, stages.rng(f"{name}/choice"))
-        picked = [candidates[k] for k in chosen]
+        minima = relaxed(potential, [a for s in job.start for a in made[s]], progress) if active.minima else []
+        n = max(active.labels - len(minima), 0)
+        chosen = select(potential, candidates, doubts, threshold, n, stages.rng(f"{name}/choice"))
+        picked = minima + [candidates[k] for k in chosen]
         stopped = [r for r in done.reason if r != "finished"]
         facts = {
             "runs": len(starts),
@@ -163,6 +165,15 @@ def explore(
     settings = {"active": active, "start": job.start}
     results = stages.run(f"{name}/exploration", f"Explore until in doubt ({name})", settings, work)
     return results["picked"].to_ase(), results["facts"]
+
+
+def relaxed(potential: Potential, frames: Sequence[Atoms], progress: Progress) -> list[Atoms]:
+    """Where the potential thinks that the minima are, near these frames: what is asked of it most often."""
+    done = relax(Evaluator(potential, std=False), frames, fmax=0.05, max_steps=200, progress=progress)
+    minima = [frame for frame, reason in zip(done.frames, done.reason) if "not finite" not in reason]
+    for frame in minima:
+        frame.calc = None
+    return minima
 
 
 def candidates_of(trajectory: Path, starts: Sequence[Atoms], potential: Doubtful) -> tuple[list[Atoms], np.ndarray]:

@@ -12,6 +12,7 @@ from . import plots
 from .fit import calibration_section, error_rows, parity_figure, provenance
 from .page import Report
 from .picture import picture
+from .style import style
 
 if TYPE_CHECKING:
     from ..active.job import Job
@@ -104,7 +105,9 @@ def _physics(report: Report, job: Job, found: Mapping[str, Mapping[str, Findings
             rows.append([q.name + unit, q.value, None if r is None else r.value, difference])
     report.table(["", "potential", "reference", "difference"], rows)
     for name, both in found.items():
-        if (figure := job.validate[name].plot(both)) is not None:
+        with style():
+            figure = job.validate[name].plot(both)
+        if figure is not None:
             report.heading(job.validate[name].title or name).figure(figure)
 
 
