@@ -1,8 +1,8 @@
 """The atomic cluster expansion, fused: what ``nn.cluster_expansion`` and ``potentials.ace`` define, for a CPU.
 
 Atoms are taken in blocks of ``WIDTH`` of one element, so that each product is one vector over them (see ``simd``).
-Products are evaluated as a graph of products of two, and differentiated by walking it backwards; couplings are contracted
-into the weights of its nodes beforehand.
+Products are evaluated as a graph of products of two, and differentiated by walking it backwards; couplings are
+contracted into the weights of its nodes beforehand.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def _arrays(*tensors: Tensor) -> list[np.ndarray]:
 
 
 # Autograd asks an operator for all of its derivatives or none. Derivatives by vectors and by weights therefore belong
-# to operators of their own, of which one has the value and the other is zero: forces do not pay for those by the weights.
+# to operators of their own, of which one has the value and the other is zero: forces do not pay for the weights.
 
 
 @torch.library.custom_op("adlayer::ace_densities", mutates_args=())

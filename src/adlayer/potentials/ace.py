@@ -77,7 +77,7 @@ class ACE(Potential):
         self.expansion = ClusterExpansion(functions, sets, radii[:, None] + radii[None, :], n_functions)
         basis = self.expansion.basis
         self.register_buffer("rows", torch.from_numpy(basis.rows), persistent=False)
-        self.register_buffer("values", torch.from_numpy(basis.values), persistent=False)
+        self.values = torch.from_numpy(basis.values)  # not a buffer: they must not be rounded by a visit to float32
         place = torch.from_numpy(self.expansion.nodes.place[basis.columns])
         self.register_buffer("place", place, persistent=False)
         n_densities = 1 if embedding == "linear" else 2
@@ -102,7 +102,7 @@ class ACE(Potential):
     def weights(self) -> Float[Tensor, "elements densities nodes"]:
         """Coefficients contracted with the couplings: what each product counts."""
         zero = self.c.new_zeros(*self.c.shape[:2], self.expansion.n_nodes)
-        return zero.index_add(2, self.place, self.c[:, :, self.rows] * self.values.to(self.c.dtype))
+        return zero.index_add(2, self.place, self.c[:, :, self.rows] * self.values.to(self.c))
 
     @property
     def linear(self) -> bool:
