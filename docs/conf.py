@@ -36,6 +36,8 @@ else:
 
 def setup(app):
     app.add_html_math_renderer("mathml", (mathml("inline"), None), (mathml("block"), None))
+    app.connect("autodoc-process-docstring", keep_equations, priority=400)  # before napoleon
+    app.connect("autodoc-skip-member", lambda app, what, name, thing, skip, options: skip or is_field(thing))
 
 
 def mathml(display: str):
@@ -48,3 +50,17 @@ def mathml(display: str):
         raise SkipNode
 
     return visit
+
+
+def keep_equations(app, what, name, thing, options, lines: list[str]) -> None:
+    """What is indented below a blank line is an equation or a table, and keeps its lines."""
+    for k in range(len(lines) - 1, 1, -1):
+        begins = lines[k].startswith("    ") and not lines[k - 1].strip()
+        above = next((line for line in reversed(lines[:k]) if line.strip()), "")
+        if begins and above and not above.startswith((" ", "-", "*", "..")) and not above.endswith("::"):
+            lines[k:k] = ["::", ""]
+
+
+def is_field(thing) -> bool:
+    """A field of a named tuple, of which there is nothing to say beyond its name."""
+    return (getattr(thing, "__doc__", "") or "").startswith("Alias for field number")

@@ -39,7 +39,7 @@ def modules_of(package) -> list[str]:
 
 
 def title(room: str) -> str:
-    return {"nn": "Neural networks and shared mathematics", "cli": "Commands"}.get(room, room.capitalize())
+    return {"nn": "Shared mathematics"}.get(room, room.capitalize())
 
 
 def heading(text: str, under: str = "=") -> list[str]:

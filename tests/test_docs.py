@@ -7,8 +7,10 @@ Blocks of a page run in order, in one namespace and one empty folder. A block th
 
 import re
 import shlex
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -54,15 +56,16 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", pages("python"))
-def test_what_is_shown_runs(page, capsys):
-    namespace = {"__name__": "__main__"}
+def test_what_is_shown_runs(page, monkeypatch, capsys):
+    module = ModuleType(f"page_{page.stem}")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # where classes that a page defines are looked for
     for block in blocks(page, "python", "sh", "toml"):
         if block.file:
             Path(block.file).write_text(block.text, encoding="utf-8")
         if block.language == "python":
             code = compile(block.text, str(page), "exec")
             if block.runs:
-                exec(code, namespace)
+                exec(code, vars(module))
         elif block.language == "sh" and block.runs:
             for program, *arguments in lines(block.text):
                 if program == "adlayer":
