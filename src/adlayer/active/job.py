@@ -46,7 +46,8 @@ class Active(Part):
         replicas: how many copies of each start.
         every: steps between the snapshots that may be selected.
         labels: how many are labeled in a round.
-        minima: label also where the potential believes the minima near the starts to be.
+        minima: weight in the fit of structures that the potential itself has relaxed, which are labeled in every round,
+            for what is asked most of a potential is asked near its minima; 0: none are.
         tolerance: force error that is still acceptable, eV/Å: exploration stops where it can no longer be excluded.
         level: how sure of that one wants to be, for an atom.
     """
@@ -57,7 +58,7 @@ class Active(Part):
     replicas: int = 1
     every: int = 50
     labels: int = 24
-    minima: bool = True
+    minima: float = 10.0
     tolerance: float = 0.4
     level: float = 0.95
 

@@ -55,7 +55,7 @@ def label_and_split(
         groups = [str(atoms.info.get("group", "")) for atoms in labeled.frames]
         marks = split(job.split, groups, stages.rng(name))
         for atoms, mark in zip(labeled.frames, marks):
-            atoms.info["split"] = mark
+            atoms.info.setdefault("split", mark)
         failures = [
             {"group": f.frame.info.get("group", ""), "reason": f.reason, "attempts": f.attempts}
             for f in labeled.failures
@@ -146,7 +146,8 @@ def explore(
             progress=progress,
         )
         candidates, doubts = candidates_of(path, starts, potential)
-        minima = relaxed(potential, [a for s in job.start for a in made[s]], progress) if active.minima else []
+        frames = [a for s in job.start for a in made[s]]
+        minima = relaxed(potential, frames, active.minima, progress) if active.minima else []
         n = max(active.labels - len(minima), 0)
         chosen = select(potential, candidates, doubts, threshold, n, stages.rng(f"{name}/choice"))
         picked = minima + [candidates[k] for k in chosen]
@@ -167,12 +168,13 @@ def explore(
     return results["picked"].to_ase(), results["facts"]
 
 
-def relaxed(potential: Potential, frames: Sequence[Atoms], progress: Progress) -> list[Atoms]:
+def relaxed(potential: Potential, frames: Sequence[Atoms], weight: float, progress: Progress) -> list[Atoms]:
     """Where the potential thinks that the minima are, near these frames: what is asked of it most often."""
     done = relax(Evaluator(potential, std=False), frames, fmax=0.05, max_steps=200, progress=progress)
     minima = [frame for frame, reason in zip(done.frames, done.reason) if "not finite" not in reason]
     for frame in minima:
         frame.calc = None
+        frame.info |= {"weight": weight, "split": "train"}
     return minima
 
 

@@ -1,0 +1,23 @@
+"""Run every benchmark whose peer is below the folder PEERS; see README.md for what is looked for."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PEERS = Path(os.environ.get("PEERS", "peers")).resolve()
+DATA, SCHNETPACK = PEERS / "data", PEERS / "venv" / "schnetpack" / "bin" / "python"
+JOBS = {
+    "ace_pace.py": ([PEERS], [PEERS / "venv" / "pace", DATA]),
+    "hdnnp_n2p2.py": ([PEERS / "n2p2"], [PEERS / "n2p2" / "lib"]),
+    "painn_schnetpack.py": (["--peer", SCHNETPACK, "--data", DATA], [SCHNETPACK, DATA]),
+    "large_md.py": ([], []),
+}
+
+for script, (arguments, needs) in JOBS.items():
+    if missing := [str(p) for p in needs if not p.exists()]:
+        print(f"{script}: skipped, {', '.join(missing)} is not there", flush=True)
+        continue
+    print(f"{script}:", flush=True)
+    subprocess.run([sys.executable, HERE / script, *map(str, arguments)], check=False)
