@@ -28,10 +28,7 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 
-if find_spec("latex2mathml"):  # formulas that need no network
-    html_math_renderer = "mathml"
-else:
-    extensions.append("sphinx.ext.mathjax")
+html_math_renderer = "mathml" if find_spec("latex2mathml") else "mathjax"  # the former needs no network
 
 
 def setup(app):
