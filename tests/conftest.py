@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapes  # noqa: F401  # before adlayer is imported
 import torch
 from ase.build import bulk, fcc111, molecule
 

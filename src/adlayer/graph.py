@@ -27,7 +27,7 @@ class Graph:
     j: Int[Tensor, "edges"]
     shifts: Int[Tensor, "edges 3"]
     vectors: Float[Tensor, "edges 3"]
-    first: Int[Tensor, "atoms+1"]
+    first: Int[Tensor, "{structures.n_atoms}+1"]
     reverse: Int[Tensor, "edges"]
     cutoff: float
 

@@ -69,7 +69,7 @@ class Structures:
         return torch.bincount(self.system, minlength=self.n_systems)
 
     @cached_property
-    def offsets(self) -> Int[Tensor, "systems+1"]:
+    def offsets(self) -> Int[Tensor, "{self.n_systems}+1"]:
         """Atoms of structure ``s`` are ``offsets[s]:offsets[s + 1]``."""
         return torch.cat([self.counts.new_zeros(1), self.counts.cumsum(0)])
 

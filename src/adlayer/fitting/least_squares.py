@@ -162,7 +162,7 @@ class Rows:
         self.n = sum(int((p > 0).sum()) for p in self.precisions if p is not None)
         self.atoms = max(1, memory // (24 * self.K))
 
-    def __iter__(self) -> Iterator[Float[Tensor, "rows K1"]]:
+    def __iter__(self) -> Iterator[Float[Tensor, "_ K1"]]:
         structures, last = self.train.structures, time.perf_counter()
         for chunk, graph in _graphs(structures, self.parts.cutoff, self.atoms):
             block = self._block(chunk, graph.to(self.parts.device))

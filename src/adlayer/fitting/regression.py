@@ -34,7 +34,7 @@ class Solution(NamedTuple):
     effective: float  # how many coefficients the data determine
 
 
-def triangle_by_qr(blocks: Iterable[Float[Tensor, "rows K1"]], rows: int = 4096) -> Float[Tensor, "K1 K1"]:
+def triangle_by_qr(blocks: Iterable[Float[Tensor, "_ K1"]], rows: int = 4096) -> Float[Tensor, "K1 K1"]:
     """Sequential tall-skinny QR: accurate whatever the conditioning.
 
     J. Demmel et al., SIAM J. Sci. Comput. 34, A206 (2012).
@@ -52,7 +52,7 @@ def triangle_by_qr(blocks: Iterable[Float[Tensor, "rows K1"]], rows: int = 4096)
     return reduce() if waiting else T
 
 
-def triangle_by_normal_equations(blocks: Iterable[Float[Tensor, "rows K1"]]) -> Float[Tensor, "K1 K1"]:
+def triangle_by_normal_equations(blocks: Iterable[Float[Tensor, "_ K1"]]) -> Float[Tensor, "K1 K1"]:
     """From ``[A | y]ᵀ [A | y]``, scaled to ones on the diagonal: half the work, but the condition number is squared."""
     G = None
     for block in blocks:

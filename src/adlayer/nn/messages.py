@@ -10,10 +10,10 @@ from ..kernels import use_fused
 
 
 def gated_messages(
-    x: Float[Tensor, "atoms 3*F"],
+    x: Float[Tensor, "atoms F3"],
     v: Float[Tensor, "atoms 3 F"],
     basis: Float[Tensor, "edges K"],
-    weights: Float[Tensor, "K 3*F"],
+    weights: Float[Tensor, "K F3"],
     directions: Float[Tensor, "edges 3"],
     graph: Graph,
 ) -> tuple[Float[Tensor, "atoms F"], Float[Tensor, "atoms 3 F"]]:
