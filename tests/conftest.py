@@ -12,6 +12,13 @@ from adlayer import Structures
 torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items):
+    """Tests of one file run in one worker, which makes its fixtures once, unless they say with what they belong."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference data beside a checkout; tests that need it skip where it is absent."""

@@ -3,24 +3,32 @@
 import pytest
 
 from adlayer import Descriptor, Potential, Sum, catalogue
-from adlayer.checks import check_descriptor, check_potential
+from adlayer.checks import LAWS, check_descriptor, check_potential
 
 POTENTIALS = {name: cls for name, cls in catalogue(Potential).items() if cls is not Sum}
 DESCRIPTORS = catalogue(Descriptor)
 
 
-@pytest.mark.parametrize("name", POTENTIALS)
-def test_potential(name):
-    check_potential(POTENTIALS[name])
+def of_each(classes):
+    """All laws of a class by one worker, which then compiles its kernels once."""
+    return [pytest.param(cls, id=name, marks=pytest.mark.xdist_group(name)) for name, cls in classes.items()]
 
 
-@pytest.mark.parametrize("name", DESCRIPTORS)
-def test_descriptor(name):
-    check_descriptor(DESCRIPTORS[name])
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("cls", of_each(POTENTIALS))
+def test_potential(cls, law):
+    check_potential(cls, [law])
 
 
-def test_sum():
-    parts = [POTENTIALS[name](**POTENTIALS[name].small) for name in ("LennardJones", "ReferenceEnergies")]
-    total = parts[0] + parts[1]
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("cls", of_each(DESCRIPTORS))
+def test_descriptor(cls, law):
+    check_descriptor(cls, [law])
+
+
+@pytest.mark.parametrize("law", ["rotation", "forces_are_derivatives", "stress_is_derivative", "linearity", "saving"])
+def test_sum(law):
+    one, other = (POTENTIALS[name](**POTENTIALS[name].small) for name in ("LennardJones", "ReferenceEnergies"))
+    total = one + other
     assert isinstance(total, Sum)
-    check_potential(total, ["rotation", "forces_are_derivatives", "stress_is_derivative", "linearity", "saving"])
+    check_potential(total, [law])
