@@ -182,6 +182,13 @@ def test_thresholds_keep_their_promise(committee, data):
     json.dumps(calibration.as_dict())
 
 
+def test_a_frame_whose_symmetry_leaves_no_force_does_not_spoil_the_calibration(committee, data):
+    honest = calibrate(committee, data[1]).scales[1]
+    ideal = labelled([bulk("Cu", cubic=True)])
+    scale = calibrate(committee, Dataset.cat([data[1], ideal])).scales[1]
+    assert scale == pytest.approx(1.0, rel=0.1), honest
+
+
 def test_committees_repeat_themselves_and_are_saved_whole(committee, data, tmp_path):
     structures = Structures.from_ase(copper(2, 9))
     loaded = load(save(tmp_path / "committee.adl", committee))

@@ -16,7 +16,7 @@ from ..fitting import errors, predict
 from ..graph import Graph
 from ..potential import Evaluator, Potential
 from ..reference import label
-from ..simulation import MaxTemperature, MaxUncertainty, MinDistance, relax, run
+from ..simulation import MaxTemperature, MaxUncertainty, MinDistance, fixed_atoms, relax, run
 from ..structures import Structures
 from ..uncertainty import Doubtful, assess, force_deviation
 from .job import Active, Job, Split
@@ -179,7 +179,7 @@ def relaxed(potential: Potential, frames: Sequence[Atoms], weight: float, progre
 
 
 def candidates_of(trajectory: Path, starts: Sequence[Atoms], potential: Doubtful) -> tuple[list[Atoms], np.ndarray]:
-    """The bare frames of an exploration and the largest doubt about a force in each (eV/Å)."""
+    """The bare frames of an exploration and the largest doubt about a force on an atom that moves in each (eV/Å)."""
     from ase.io import iread
 
     candidates = []
@@ -192,7 +192,7 @@ def candidates_of(trajectory: Path, starts: Sequence[Atoms], potential: Doubtful
     doubts = []
     for atoms in candidates:
         said = predict(potential, Structures.from_ase(atoms), stress=False)
-        doubts.append(float(force_deviation(said).max()))
+        doubts.append(float((force_deviation(said) * ~fixed_atoms([atoms])).max()))
     return candidates, np.array(doubts)
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..config import Part, build
-from ..potential import Potential, ReferenceEnergies, Sum, check_elements
+from ..potential import Potential, ReferenceEnergies, Sum, check_elements, make_potential
 from .metrics import errors, predict
 from .weights import Weights
 
@@ -162,7 +162,7 @@ def fit(
         progress: called as ``progress(done, total, message)``.
         seed: of all random numbers.
     """
-    potential = build(potential, Potential)
+    potential = make_potential(potential, train.elements)
     method = default_method(potential) if method is None else build(method, Fit)
     method.weights.check_groups(train)
     return method(potential, train, valid, folder=folder, progress=progress, seed=seed)

@@ -190,6 +190,6 @@ def _observe(state: Motion, timestep: float) -> dict[str, Float[Tensor, "systems
         "temperature (K)": state.kinetic_temperature,
     }
     if state.prediction.std is not None and state.prediction.std.forces is not None:
-        spread_of_forces = torch.linalg.vector_norm(state.prediction.std.forces, dim=-1)
+        spread_of_forces = torch.linalg.vector_norm(state.prediction.std.forces, dim=-1) * state.free
         seen["force uncertainty (eV/Å)"] = largest(spread_of_forces, state.structures)
     return seen

@@ -79,7 +79,7 @@ class MinDistance(Watch):
 
 @dataclass(frozen=True)
 class MaxUncertainty(Watch):
-    """Stop when the standard deviation of a force becomes too large: of all atoms the largest, as a vector's norm.
+    """Stop when the standard deviation of a force becomes too large: the largest norm of all atoms that move.
 
     Args:
         limit: eV/Å.
@@ -96,4 +96,4 @@ class MaxUncertainty(Watch):
             raise ValueError(
                 "MaxUncertainty needs predictions with standard deviations of forces: evaluate with an ensemble"
             )
-        return largest(torch.linalg.vector_norm(std.forces, dim=-1), state.structures)
+        return largest(torch.linalg.vector_norm(std.forces, dim=-1) * state.free, state.structures)

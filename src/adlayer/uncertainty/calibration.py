@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from ..data import Dataset
 
 _FLOOR = 1e-12  # eV or eV/Å: a committee that agrees exactly still doubts a little
+_SMALL = (
+    1e-3  # of the median: where symmetry makes a force vanish, error and doubt are rounding, and their ratio chance
+)
 
 
 def force_deviation(prediction: Prediction) -> Float[Tensor, "atoms"]:
@@ -55,7 +58,8 @@ class Heldout:
         def known(name: str, per: Tensor | float, blank: Tensor) -> tuple[ndarray, ndarray]:
             label = getattr(labels, name)
             error = (getattr(predicted, name) - (blank if label is None else label)) / per
-            std = (getattr(predicted.std, name) / per).clamp_min(_FLOOR)
+            std = getattr(predicted.std, name) / per
+            std = std.clamp_min(max(_FLOOR, _SMALL * float(std.median()) if std.numel() else 0.0))
             return error.detach().double().cpu().numpy(), std.detach().double().cpu().numpy()
 
         e, s = known("energy", N, torch.full_like(N, torch.nan))
