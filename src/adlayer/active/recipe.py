@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from ase import Atoms
 from ..analysis.quantity import Findings
 from ..config import check_arguments
 from ..data import Dataset
+from ..fitting import errors, predict
 from ..potential import Evaluator, Potential, make_potential
 from ..reference import ReferenceEvaluate
 from ..saving import about, save, write_json
 from ..simulation import MaxTemperature, MaxUncertainty, MinDistance
 from ..simulation import run as run_engine
 from .job import Job, Simulation
-from .loop import explore, fit_and_judge, generate, label_and_split
+from .loop import explore, fit_and_judge, generate, label_and_split, part
 from .stages import Observer, Progress, Silent, Stages
 
 
@@ -68,6 +69,7 @@ def run(
     data, failures = label_and_split(job, stages, "round-0", title, frames)
     fitted = fit_and_judge(job, stages, "round-0", potential, data)
     rounds = [{"exploration": None, "labels": len(data), **fitted["facts"]}]
+    potentials = [fitted["potential"]]
     for r in range(1, job.active.rounds + 1):
         picked, facts = explore(job, stages, f"round-{r}", fitted, made)
         if not facts["doubtful"] or not picked:
@@ -78,6 +80,9 @@ def run(
         data, failures = Dataset.cat([data, new]), failures + failed
         fitted = fit_and_judge(job, stages, f"round-{r}", potential, data)
         rounds.append({"exploration": facts, "labels": len(data), **fitted["facts"]})
+        potentials.append(fitted["potential"])
+    for known, found in zip(rounds, judge_all(stages, potentials, part(data, "test"))):
+        known["errors"] = found
 
     save(folder / "potential.adl", fitted["potential"], recipe=dict(recipe), seed=job.seed, errors=rounds[-1]["errors"])
     found = {name: validate(job, stages, name, fitted["potential"], made) for name in job.validate}
@@ -99,6 +104,16 @@ def run(
 
     page = job_report(job, results, found, data, fitted["potential"], folder, text).write(folder / "report.html")
     return results | {"report": str(page), "potential": str(folder / "potential.adl")}
+
+
+def judge_all(stages: Stages, potentials: Sequence[Potential], test: Dataset) -> list[dict[str, Any]]:
+    """Errors of the potentials of all rounds on one test set, the last, so that they can be compared."""
+
+    def work(folder: Path, progress: Progress) -> dict:
+        stress = test.labels.stress is not None
+        return {"errors": [errors(predict(p, test.structures, stress=stress), test) for p in potentials]}
+
+    return stages.run("learning", "Judge every round on the last test set", len(potentials), work)["errors"]
 
 
 def validate(job: Job, stages: Stages, name: str, potential, made: Mapping[str, list[Atoms]]) -> dict[str, Findings]:

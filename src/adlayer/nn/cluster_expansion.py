@@ -22,9 +22,7 @@ from .couplings import symmetric_invariants
 from .radial_polynomials import RadialPolynomials
 from .spherical_harmonics import spherical_harmonics
 
-_KNOWN: WeakValueDictionary[int, ClusterExpansion] = (
-    WeakValueDictionary()
-)  # for custom operators, which take no objects
+KNOWN: WeakValueDictionary[int, ClusterExpansion] = WeakValueDictionary()  # for custom operators, which take no objects
 _keys = count()
 
 
@@ -171,7 +169,7 @@ class ClusterExpansion:
         self.n_of = np.repeat(np.arange(len(l_max)), np.diff(start))  # radial function of each A of one element
         self.lm_of = np.concatenate([np.arange(n) for n in np.diff(start)])  # and its harmonic
         self.key = next(_keys)
-        _KNOWN[self.key] = self
+        KNOWN[self.key] = self
 
     def __reduce__(self):
         return ClusterExpansion, self.arguments  # a copy is made anew, under its own key

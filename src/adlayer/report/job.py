@@ -94,21 +94,25 @@ def _physics(report: Report, job: Job, found: Mapping[str, Mapping[str, Findings
         "Each row was found twice, by the same code: once with the potential, once with the reference method itself. "
         "The difference is the potential's own error.",
     )
+    titles = {name: job.validate[name].title or name for name in found}
+    shared = [t for t in titles.values() if list(titles.values()).count(t) > 1]
+    titles = {name: f"{title}: {name}" if title in shared else title for name, title in titles.items()}
     rows: list[list[Any]] = []
     for name, both in found.items():
-        rows.append([job.validate[name].title or name])
+        rows.append([titles[name]])
         reference = {q.name: q for q in both["reference"].quantities}
         for q in both["potential"].quantities:
             r = reference.get(q.name)
             unit = f" ({q.unit})" if q.unit else ""
             difference = None if r is None else q.value - r.value
-            rows.append([q.name + unit, q.value, None if r is None else r.value, difference])
+            values = (q.value, None if r is None else r.value, difference)
+            rows.append([q.name + unit, *(x if x is None or abs(x) > 1e-9 else 0.0 for x in values)])
     report.table(["", "potential", "reference", "difference"], rows)
     for name, both in found.items():
         with style():
             figure = job.validate[name].plot(both)
         if figure is not None:
-            report.heading(job.validate[name].title or name).figure(figure)
+            report.heading(titles[name]).figure(figure)
 
 
 def _learning(report: Report, results: Mapping[str, Any]) -> None:
@@ -134,7 +138,7 @@ def _learning(report: Report, results: Mapping[str, Any]) -> None:
         }
         report.figure(
             plots.learning_curve([r["labels"] for r in rounds], curves),
-            "Mean absolute errors on the test set, which grows with each round and so becomes harder.",
+            "Mean absolute errors of the potential of each round, all on the test set of the last.",
         )
 
 
