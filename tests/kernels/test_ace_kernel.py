@@ -3,7 +3,8 @@ import torch
 from ase.build import bulk
 
 from adlayer import Graph, Structures
-from adlayer.kernels.ace import blocks, densities
+from adlayer.kernels.ace import densities
+from adlayer.kernels.ace_products import blocks
 from adlayer.kernels.simd import WIDTH
 from adlayer.potentials.ace import ACE
 
