@@ -154,7 +154,7 @@ def test_trains_by_gradient_descent():
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.1 * losses[0]
+    assert losses[-1] < 0.2 * losses[0]
 
 
 def test_bad_arguments():

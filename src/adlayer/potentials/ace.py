@@ -1,8 +1,8 @@
 """Atomic cluster expansion: R. Drautz, Phys. Rev. B 99, 014104 (2019).
 
-Basis and its selection by total degree: Dusson et al., J. Comput. Phys. 454, 110946 (2022), and Witt et al., J. Chem.
-Phys. 159, 164101 (2023), whose Agnesi transform, pair basis and smoothness prior are the defaults. Embedding and tables
-of ``n_max`` and ``l_max`` per order: Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021).
+Basis, its selection by total degree, pair basis and smoothness prior: Dusson et al., J. Comput. Phys. 454, 110946
+(2022), and Witt et al., J. Chem. Phys. 159, 164101 (2023). Embedding and tables of ``n_max`` and ``l_max`` per order:
+Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021).
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ class ACE(Potential):
 
     ``B_ik`` are the invariant products of up to ``order`` sums over neighbors ``A_i,nlm = sum_j R_n(r_ij) Y_lm(r_ij)``:
     body order up to ``order + 1``. Products of one factor are a pair potential with functions of its own that diverge
-    at short distance; the other functions vanish there. What the data do not show is still free: add ``ZBL()``.
+    at short distance; the other functions stay finite. What the data do not show is still free: add ``ZBL()``.
 
     Args:
         elements: chemical symbols.
         cutoff: Å.
         order: largest number of factors in a product (correlation order), 1 to 6.
         degree: largest total degree ``sum_k (n_k + weight_l l_k)``, ``n = 1, 2 ..``, of a product; one for all orders,
-            or one for each order from 2 on. Default: none where ``n_max`` is given, else 14, 12, 11, 10, 10.
-        weight_l: what a unit of ``l`` counts in the degree.
+            or one for each order from 2 on. Default: none where ``n_max`` is given, else 14, 12, 11, 10, 10, less one
+            for each element beyond the first, but 6 at least.
+        weight_l: what a unit of ``l`` counts in the degree; 1.5 suits metals, 1 covalent matter.
         n_max: number of radial functions at each order, 1 first.
         l_max: largest l at each order, 1 first.
         n_functions: keep so many functions per element, those of lowest degree.
         pair: number of functions of the pair potential; 0 takes those of the other orders.
-        radial: agnesi, morse, inverse, chebyshev or bessel.
+        radial: bessel, agnesi, morse, inverse or chebyshev; see ``nn.radial_polynomials``.
         embedding: linear, or finnis-sinclair, which is not fitted by least squares.
     """
 
@@ -57,7 +58,7 @@ class ACE(Potential):
         l_max: list | None = None,
         n_functions: int | None = None,
         pair: int = 12,
-        radial: str = "agnesi",
+        radial: str = "bessel",
         embedding: str = "linear",
     ):
         super().__init__()
@@ -145,7 +146,7 @@ def _finnis_sinclair(rho: Float[Tensor, "atoms 2"]) -> Float[Tensor, "atoms"]:
 
 
 EMBEDDINGS = {"linear": lambda rho: rho[:, 0], "finnis-sinclair": _finnis_sinclair}
-DEGREES = (0.0, 14.0, 12.0, 11.0, 10.0, 10.0)
+DEGREES = (14.0, 12.0, 11.0, 10.0, 10.0)  # of orders 2 to 6, for one element
 
 
 def select(
@@ -159,7 +160,7 @@ def select(
 ) -> list[tuple[Channel, ...]]:
     """Products of channels within the limits, by rising total degree; arguments as those of ``ACE``."""
     if degree is None:
-        degree = [float("inf")] * 5 if n_max else DEGREES[1:]
+        degree = [float("inf")] * 5 if n_max else [max(d - n_elements + 1, 6.0) for d in DEGREES]
     degrees = [degree] * 5 if isinstance(degree, int | float) else list(degree)
     for name, given, wanted in (("degree", degrees, order - 1), ("n_max", n_max, order), ("l_max", l_max, order)):
         if given is not None and len(given) < wanted:
