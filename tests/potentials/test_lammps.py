@@ -40,7 +40,7 @@ def cases():
             yield pytest.param(case, id=f"{path.stem.removeprefix('lammps_')}-{k}-{case['kind']}")
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", list(cases()))
 @pytest.mark.parametrize("how", ["fused", "plain"])
 def test_numbers(case, how):
     atoms = Atoms(case["symbols"], case["positions"], cell=case["cell"], pbc=case["pbc"])
