@@ -15,6 +15,9 @@ from .picture import picture
 from .style import style
 
 if TYPE_CHECKING:
+    from ase import Atoms
+    from matplotlib.figure import Figure
+
     from ..active.job import Job
     from ..analysis.quantity import Findings
     from ..data import Dataset
@@ -171,9 +174,16 @@ def _simulations(report: Report, job: Job, results: Mapping[str, Any], potential
         report.figure(plots.time_series(time[:n], series, limits={doubt: run["limit"]}))
         last = read(folder / "simulation" / name / "trajectory.extxyz", index=-1)
         if "forces_std" in last.arrays:
-            doubts = 1000 * np.linalg.norm(last.arrays["forces_std"], axis=1)
-            caption = "The last frame; each atom in the color of its uncertainty."
-            report.figure(picture(last, doubts, "force uncertainty (meV/Å)"), caption, photo=True)
+            caption = "The last frame; each atom in the color of its uncertainty, on the scale of those that move."
+            report.figure(doubt_picture(last), caption, photo=True)
+
+
+def doubt_picture(frame: Atoms) -> Figure:
+    """A frame of a watched run, each atom in the color of its uncertainty, on the scale of those that move."""
+    doubts = 1000 * np.linalg.norm(frame.arrays["forces_std"], axis=1)
+    held = [i for constraint in frame.constraints for i in constraint.get_indices()]
+    moving = np.delete(doubts, held)
+    return picture(frame, doubts, "force uncertainty (meV/Å)", limits=(moving.min(), moving.max()))
 
 
 def _run_text(job: Job, name: str, run: Mapping[str, Any]) -> str:
