@@ -20,7 +20,7 @@ def use_threads(n_atoms: int) -> None:
     if now != _set_here:  # somebody else has spoken
         _allowed = now
     n = 1 if n_atoms < SMALL else min(_allowed, numba.config.NUMBA_NUM_THREADS)
-    numba.set_num_threads(n)
-    if now != n:
+    numba.set_num_threads(n)  # the first time it starts the threads, and thereby changes torch's number
+    if torch.get_num_threads() != n:
         torch.set_num_threads(n)
     _set_here = n
