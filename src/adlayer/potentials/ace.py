@@ -70,10 +70,9 @@ class ACE(Potential):
         self.species, self.weight_l, self.pair = Species(elements), weight_l, pair
         functions = select(len(elements), order, degree, weight_l, n_max, l_max, pair)
         n = 1 + max((c.n for f in functions for c in f), default=-1)
-        sets = [preset(radial, n, self.cutoff)]
-        if pair:
-            sets = [preset(radial, n - pair, self.cutoff)] if n > pair else []
-            sets.insert(0, RadialPolynomials(pair, self.cutoff, sets[0].transform if sets else "agnesi", "repulsive"))
+        many = preset(radial, max(n - pair, 0), self.cutoff)
+        two = RadialPolynomials(pair, self.cutoff, many.transform, "repulsive")
+        sets = [f for f in (two, many) if f.n]
         radii = covalent_radii[[atomic_numbers[e] for e in elements]]
         self.expansion = ClusterExpansion(functions, sets, radii[:, None] + radii[None, :], n_functions)
         basis = self.expansion.basis
