@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,7 +99,12 @@ class Reconstructions(Analysis):
     title = "Reconstructions"
 
     def __call__(
-        self, evaluate: Evaluate, made: Mapping[str, list[Atoms]], progress: Progress | None = None
+        self,
+        evaluate: Evaluate,
+        made: Mapping[str, list[Atoms]],
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        seed: int = 0,
     ) -> Findings:
         frames = take(self.of, made)
         done = relax(evaluate, frames, self.fmax, self.max_steps, progress=progress)

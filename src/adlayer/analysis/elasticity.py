@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -71,7 +72,12 @@ class EquationOfState(Analysis):
     title = "Equation of state"
 
     def __call__(
-        self, evaluate: Evaluate, made: Mapping[str, list[Atoms]], progress: Progress | None = None
+        self,
+        evaluate: Evaluate,
+        made: Mapping[str, list[Atoms]],
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        seed: int = 0,
     ) -> Findings:
         atoms = _one_crystal(self.of, made)
         energy: dict[int, float] = {}  # by number of strain steps from the structure as given
@@ -129,7 +135,12 @@ class ElasticConstants(Analysis):
     title = "Elastic constants"
 
     def __call__(
-        self, evaluate: Evaluate, made: Mapping[str, list[Atoms]], progress: Progress | None = None
+        self,
+        evaluate: Evaluate,
+        made: Mapping[str, list[Atoms]],
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        seed: int = 0,
     ) -> Findings:
         atoms = _one_crystal(self.of, made)
         frames = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Part
@@ -49,7 +50,12 @@ class Analysis(Part, ABC):
 
     @abstractmethod
     def __call__(
-        self, evaluate: Evaluate, made: Mapping[str, list[Atoms]], progress: Progress | None = None
+        self,
+        evaluate: Evaluate,
+        made: Mapping[str, list[Atoms]],
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        seed: int = 0,
     ) -> Findings:
         """Find it out.
 
@@ -57,6 +63,9 @@ class Analysis(Part, ABC):
             evaluate: a potential's ``Evaluator``, a reference method.
             made: the structures of the job, by name.
             progress: called as ``progress(done, total, message)``.
+            folder: where a long analysis writes what it has, so that it goes on there after a kill; default: nothing is
+                written.
+            seed: of all random numbers.
         """
 
     def plot(self, findings: Mapping[str, Findings]) -> Figure | None:

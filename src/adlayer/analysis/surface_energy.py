@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,7 +48,12 @@ class SurfaceEnergy(Analysis):
     title = "Surface energy"
 
     def __call__(
-        self, evaluate: Evaluate, made: Mapping[str, list[Atoms]], progress: Progress | None = None
+        self,
+        evaluate: Evaluate,
+        made: Mapping[str, list[Atoms]],
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        seed: int = 0,
     ) -> Findings:
         slabs, (bulk,) = take(self.slab, made), take(self.bulk, made)
         symmetric = take(self.passivated, made)[0] if self.passivated else None
