@@ -80,9 +80,9 @@ def catalogue(kind: type | str | None = None) -> dict[str, type]:
 
 @functools.cache
 def _parts_of(room: str) -> dict[str, type]:
-    """The parts that the modules of one room define."""
+    """The parts that the modules of one room define, those of its folders included."""
     package = importlib.import_module(f"{__package__}.{room}")
-    names = [package.__name__] + [f"{package.__name__}.{m.name}" for m in pkgutil.iter_modules(_path_of(package))]
+    names = [package.__name__, *(m.name for m in pkgutil.walk_packages(_path_of(package), f"{package.__name__}."))]
     found = {}
     for module in map(importlib.import_module, names):
         for name, cls in vars(module).items():
