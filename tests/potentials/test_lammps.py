@@ -61,6 +61,7 @@ FILES = {  # of LAMMPS's own: pair style, structure, lattice constant
     "NiAlH_jea.eam.fs": ("eam/fs", "fcc", 3.6),
     "AlFe_mm.eam.fs": ("eam/fs", "fcc", 3.8),
     "NiO.eam.fs": ("eam/fs", "fcc", 4.0),
+    "PdHHe.eam.he": ("eam/he", "fcc", 3.9),
     "Cu_u3.eam": ("eam", "fcc", 3.6),
 }
 

@@ -1,4 +1,4 @@
-"""Embedded-atom tables: ``setfl`` (``eam.alloy``), its Finnis-Sinclair form (``eam.fs``) and ``funcfl`` (``eam``).
+"""Embedded-atom tables: ``setfl`` (``eam.alloy``), its Finnis-Sinclair forms (``eam.fs``, ``eam.he``) and ``funcfl`` (``eam``).
 
 As LAMMPS documents them with ``pair_style eam``. Files are told apart by what they hold; ``funcfl`` is
 read, never written.
@@ -19,7 +19,7 @@ HARTREE_BOHR = 27.2 * 0.529  # eV Å, with the digits that the format has always
 
 
 def recognizes(path: Path) -> bool:
-    """Whether the file begins like one of the three."""
+    """Whether the file begins like one of them."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -33,8 +33,8 @@ def _is_setfl(head: list[list[str]]) -> bool:
     return (
         named
         and all(e in atomic_numbers for e in elements[1 : int(elements[0]) + 1])
-        and len(grid) == 5
-        and _are_numbers(grid, 5)
+        and len(grid) in (5, 6)
+        and _are_numbers(grid, len(grid))
     )
 
 
@@ -51,7 +51,7 @@ def _are_numbers(words: list[str], n: int) -> bool:
 
 
 def read(path: Path) -> EAM:
-    """Read tables of any of the three kinds."""
+    """Read tables of any kind."""
     lines = Path(path).read_text(errors="replace").splitlines()
     head = [line.split() for line in lines[:6]]
     if _is_setfl(head):
@@ -72,6 +72,8 @@ def _read_setfl(path: Path, lines: list[str]) -> EAM:
     if min(abs(found - alloy), abs(found - fs)) > 4 * n:  # the line before an element's tables may be longer or shorter
         raise ValueError(f"{path} has {found} numbers after line 5 where its tables need {alloy} (or {fs}, as eam.fs)")
     hosts = 1 if abs(found - alloy) <= 4 * n else n
+    end = lines[4].split()[5:]  # of the densities, in eam.he: their last
+    rho_min = float(end[0]) - (n_rho - 1) * drho if end else 0.0
     rest = iter(lines[5:])
 
     def table(*shape: int) -> np.ndarray:
@@ -86,7 +88,7 @@ def _read_setfl(path: Path, lines: list[str]) -> EAM:
         F.append(table(n_rho))
         rho.append(table(hosts, n_r))
     rphi = table(n * (n + 1) // 2, n_r)
-    return _make(elements, cutoff, n_r, dr, n_rho, drho, hosts > 1, F, rho, rphi)
+    return _make(elements, cutoff, n_r, dr, n_rho, drho, hosts > 1, F, rho, rphi, rho_min)
 
 
 def _read_funcfl(path: Path, lines: list[str]) -> EAM:
@@ -104,8 +106,8 @@ def _grid(line: str) -> tuple[int, float, int, float, float]:
     return int(n_rho), float(drho), int(n_r), float(dr), float(cutoff)
 
 
-def _make(elements, cutoff, n_r, dr, n_rho, drho, finnis_sinclair, F, rho, rphi) -> EAM:
-    potential = EAM(elements, cutoff, n_r, dr, n_rho, drho, finnis_sinclair)
+def _make(elements, cutoff, n_r, dr, n_rho, drho, finnis_sinclair, F, rho, rphi, rho_min=0.0) -> EAM:
+    potential = EAM(elements, cutoff, n_r, dr, n_rho, drho, finnis_sinclair, rho_min)
     tables = {"F": np.stack(F), "rho": np.stack(rho), "rphi": np.stack(rphi)}
     potential.load_state_dict({name: torch.from_numpy(x) for name, x in tables.items()})
     return potential
@@ -116,8 +118,12 @@ def write(path: Path, potential: Potential) -> None:
     if not isinstance(potential, EAM):
         raise TypeError(f"setfl holds an EAM, not a {type(potential).__name__}")
     F, rho, rphi = (x.detach().cpu().numpy() for x in (potential.F, potential.rho, potential.rphi))
-    form = "eam.fs" if rho.shape[1] > 1 else "eam.alloy"
+    form = "eam.he" if potential.rho_min else "eam.fs" if rho.shape[1] > 1 else "eam.alloy"
+    if potential.rho_min and rho.shape[1] == 1:
+        raise ValueError("a file whose densities begin below zero, eam.he, needs one density for each pair of elements")
     grid = f"{F.shape[1]} {potential.drho:.17g} {rho.shape[2]} {potential.dr:.17g} {potential.cutoff:.17g}"
+    if potential.rho_min:
+        grid += f" {potential.rho_min + (F.shape[1] - 1) * potential.drho:.17g}"
     lines = [f"{form}, written by adlayer", "", "", " ".join([str(len(F)), *potential.elements]), grid]
     for k, element in enumerate(potential.elements):
         Z = atomic_numbers[element]

@@ -28,13 +28,15 @@ def _spline(f, x):
     s0, s1 = _slope(f, m), _slope(f, m + 1)
     if p > 1:
         return f[m + 1] + s1 * (p - 1), s1
+    if p < 0:
+        return f[m] + s0 * p, s0
     d = f[m + 1] - f[m]
     a, b = 3 * d - 2 * s0 - s1, s0 + s1 - 2 * d
     return f[m] + p * (s0 + p * (a + p * b)), s0 + p * (2 * a + 3 * p * b)
 
 
 @njit(cache=True, parallel=True, error_model="numpy")
-def eam_kernel(first, j, vectors, z, F, rho, rphi, drho, dr, cutoff):
+def eam_kernel(first, j, vectors, z, F, rho, rphi, rho_min, drho, dr, cutoff):
     """``E_i`` and ``dE_i/dvectors_e`` of the edges that leave ``i``."""
     E, G = np.empty(len(first) - 1), np.zeros(vectors.shape)
     by_density = np.zeros(len(j))
@@ -55,7 +57,7 @@ def eam_kernel(first, j, vectors, z, F, rho, rphi, drho, dr, cutoff):
             slope = 0.5 * (slope / dr - value / r) / (r * r)
             for k in range(3):
                 G[e, k] = slope * vectors[e, k]
-        value, slope = _spline(F[zi], density / drho)
+        value, slope = _spline(F[zi], (density - rho_min) / drho)
         E[i] = pair + value
         slope /= drho
         for e in range(first[i], first[i + 1]):

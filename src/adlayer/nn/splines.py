@@ -24,17 +24,17 @@ def table_slopes(f: Float[Tensor, "*tables n"]) -> Float[Tensor, "*tables n"]:
 def interpolate(
     f: Float[Tensor, "tables n"], table: Int[Tensor, "points"], x: Float[Tensor, "points"]
 ) -> Float[Tensor, "points"]:
-    """The cubic Hermite spline of ``table_slopes`` at ``x`` (in steps) of one table each; linear after the last knot.
+    """The cubic Hermite spline of ``table_slopes`` at ``x`` (in steps) of one table each; linear beyond the ends.
 
     ``f_m + p (s_m + p (3 d - 2 s_m - s_{m+1} + p (s_m + s_{m+1} - 2 d)))``, ``d = f_{m+1} - f_m``, ``p = x - m``.
     """
     n = f.shape[-1]
     knots = torch.stack([f, table_slopes(f)], dim=-1).reshape(-1, 2)
     m = x.detach().long().clamp(0, n - 2)
-    p = (x - m).clamp(max=1)
+    p = (x - m).clamp(0, 1)
     at = table * n + m
     f0, s0 = knots.index_select(0, at).unbind(-1)
     f1, s1 = knots.index_select(0, at + 1).unbind(-1)
     d = f1 - f0
     inside = f0 + p * (s0 + p * (3 * d - 2 * s0 - s1 + p * (s0 + s1 - 2 * d)))
-    return inside + s1 * (x - (n - 1)).clamp(min=0)
+    return inside + s1 * (x - (n - 1)).clamp(min=0) + s0 * x.clamp(max=0)

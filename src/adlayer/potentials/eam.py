@@ -1,6 +1,6 @@
 """Embedded atom: Daw and Baskes, Phys. Rev. B 29, 6443 (1984); Finnis and Sinclair, Philos. Mag. A 50, 45 (1984).
 
-Tables are used as LAMMPS's ``pair_style eam``, ``eam/alloy`` and ``eam/fs`` use them.
+Tables are used as LAMMPS's ``pair_style eam``, ``eam/alloy``, ``eam/fs`` and ``eam/he`` use them.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class EAM(Potential):
         n_rho: number of values of ``F``.
         drho: step of its density, in the density's own unit.
         finnis_sinclair: whether an atom's density depends on the element that feels it.
+        rho_min: density at which ``F`` begins, below zero for atoms that take density away, such as helium.
     """
 
     small = {
@@ -67,13 +68,15 @@ class EAM(Potential):
         n_rho: int = 2000,
         drho: float = 0.2,
         finnis_sinclair: bool = False,
+        rho_min: float = 0.0,
     ):
         super().__init__()
-        self.elements, self.cutoff, self.dr, self.drho = tuple(elements), cutoff, dr, drho
+        self.elements, self.cutoff, self.dr, self.drho, self.rho_min = tuple(elements), cutoff, dr, drho, rho_min
         if n_r * dr < cutoff * (1 - 1e-9):
             raise ValueError(f"EAM tables end at {n_r * dr:.6g} Å, before the cutoff of {cutoff} Å")
         self.species = Species(self.elements)
-        F, rho, rphi = _sutton_chen(self.elements, cutoff, _grid(n_r, dr), _grid(n_rho, drho), finnis_sinclair)
+        density = (rho_min + _grid(n_rho, drho)).clamp(min=0)
+        F, rho, rphi = _sutton_chen(self.elements, cutoff, _grid(n_r, dr), density, finnis_sinclair)
         self.register_buffer("F", F)  # [element, n_rho], eV
         self.register_buffer("rho", rho)  # [source, host or 1, n_r]
         self.register_buffer("rphi", rphi)  # r phi(r), eV Å; pairs in the order 00, 10, 11, 20, ...
@@ -81,11 +84,11 @@ class EAM(Potential):
     def forward(self, graph: Graph) -> PerAtom:
         graph = graph.within(self.cutoff)
         z = self.species(graph.numbers)
-        tables = [self.F, self.rho, self.rphi, self.drho, self.dr, self.cutoff]
+        tables = [self.F, self.rho, self.rphi, self.rho_min, self.drho, self.dr, self.cutoff]
         return PerAtom(bond_energies(embedded_atom, eam_kernel, graph, z, tables))
 
 
-def embedded_atom(graph: Graph, z, F, rho, rphi, drho, dr, cutoff):
+def embedded_atom(graph: Graph, z, F, rho, rphi, rho_min, drho, dr, cutoff):
     """Energies of the atoms, from elements ``z`` and the tables of ``EAM``."""
     i, j = z[graph.i], z[graph.j]
     r = graph.lengths
@@ -95,7 +98,7 @@ def embedded_atom(graph: Graph, z, F, rho, rphi, drho, dr, cutoff):
     phi = interpolate(rphi, high * (high + 1) // 2 + low, r / dr) / r
     both = torch.stack([density, 0.5 * phi], dim=-1)
     density, pair = sum_edges(where((r < cutoff)[:, None], both, torch.zeros_like(both)), graph).unbind(-1)
-    return interpolate(F, z, density / drho) + pair
+    return interpolate(F, z, (density - rho_min) / drho) + pair
 
 
 def _grid(n, step):
