@@ -54,6 +54,7 @@ class EMT(Potential):
         elements: of Al, Cu, Ag, Au, Ni, Pd, Pt; and, of no physical worth, H, C, N, O.
     """
 
+    trained = False
     small = {"elements": ["Cu", "Au"]}
 
     def __init__(self, elements: list[str] | tuple[str, ...] = ("Al", "Cu", "Ag", "Au", "Ni", "Pd", "Pt")):

@@ -114,6 +114,10 @@ class Job:
         if not bool(sums.isfinite().all()):
             nonsense = f"energy or forces are not finite numbers at step {state.step}"
             reasons |= dict.fromkeys((~sums.isfinite()).nonzero()[:, 0].tolist(), nonsense)
+        if state.together is not None:
+            for s, reason in sorted(reasons.items()):
+                others = (state.together == state.together[s]).nonzero()[:, 0].tolist()
+                reasons |= {t: reason for t in others if t not in reasons}
         return reasons
 
     def _record(self, which: list[int]) -> None:

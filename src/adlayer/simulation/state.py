@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -34,6 +34,11 @@ class State:
     free: Bool[Tensor, "atoms"] = field(metadata=ATOMS)
     step: int
 
+    @property
+    def together(self) -> Int[Tensor, "systems"] | None:
+        """To what each system belongs, such as a path: what belongs together ends together. None: each is alone."""
+        return None
+
     def select(self, systems: Sequence[int]) -> State:
         """Only these systems: the others have finished or were stopped."""
         rows = _rows(self.structures, systems)
@@ -57,7 +62,7 @@ def _rows(structures: Structures, systems: Sequence[int]) -> dict[str, Int[Tenso
 
 def pack(x: Any) -> Any:
     """A state as plain dictionaries and tensors."""
-    if isinstance(x, State | Structures):
+    if is_dataclass(x):
         return {f.name: pack(getattr(x, f.name)) for f in fields(x)}
     if isinstance(x, Prediction):
         return {name: pack(value) for name, value in x._asdict().items()}
