@@ -52,6 +52,7 @@ class Potential(Part, nn.Module, ABC):
     elements: tuple[str, ...] | None = None  # None: any
     local: ClassVar[bool] = True  # energy depends on positions through graph.vectors alone
     continuity: ClassVar[int] = 1  # derivatives that are continuous at the cutoff: 0 energy, 1 forces
+    trained: ClassVar[bool] = True  # its numbers come from a fit, not from the constructor alone
     small: ClassVar[dict[str, Any]] = {}  # cheap arguments: what checks, docs and examples build
 
     @abstractmethod
@@ -126,6 +127,10 @@ class Sum(Potential):
         """The widest of the parts'; each part computes in its own."""
         return max((p.dtype for p in self.parts), key=lambda d: torch.finfo(d).bits)
 
+    @property
+    def trained(self) -> bool:
+        return any(p.trained for p in self.parts)
+
     def forward(self, graph: Graph) -> PerAtom:
         said = [p(_in_dtype(graph.within(p.cutoff), p.dtype)) for p in self.parts]
 
@@ -197,6 +202,7 @@ class ReferenceEnergies(Potential):
         energies: eV per atom of each element, by symbol.
     """
 
+    trained = False
     small = {"energies": {"Si": -1.5, "H": -0.25, "Cu": -3.5, "O": -2.0}}
 
     def __init__(self, energies: dict[str, float]):

@@ -143,7 +143,8 @@ def test_a_report_before_the_end_says_so(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda r: r.pop("reference"), "Job needs the argument 'reference'"),
+        (lambda r: r.pop("reference"), "[validate] holds a potential against a reference method"),
+        (lambda r: [r.pop(k) for k in ("reference", "potential")], "Job needs a [reference], a [potential], or both"),
         (lambda r: r.pop("structures"), "Job needs the argument 'structures'"),
         (lambda r: r.update(potental={}), "Job has no argument 'potental'; did you mean 'potential'?"),
         (lambda r: r.update(structures={}, train=[]), "[structures] is empty"),
@@ -182,6 +183,47 @@ def test_a_reference_that_always_fails_is_one_sentence(recipe, tmp_path):
     bad["active"] = {"rounds": 0}
     with pytest.raises(ValueError, match="could be labeled"):
         run(bad, tmp_path)
+
+
+STUDY = {
+    "structures": {"cu": {"Bulk": {"of": "Cu"}}, "slab": {"Slab": {"of": "Cu", "miller": [1, 1, 1], "layers": 4}}},
+    "study": {"bulk": {"EquationOfState": {"of": "cu"}}},
+}
+
+
+def test_a_study_needs_no_learning(tmp_path):
+    method = {"reference": {"ASE": {"calculator": "ase.calculators.emt.EMT"}}, "workers": 0}
+    results = run(STUDY | method, tmp_path, text="as it was")
+    (a,) = (q["value"] for q in results["study"]["bulk"]["quantities"] if q["name"] == "lattice constant")
+    assert a == pytest.approx(3.59, abs=0.01)  # of copper in effective-medium theory
+    assert "lattice constant" in (tmp_path / "report.html").read_text()
+    counter = Counter()
+    change = {"study": {**STUDY["study"], "surface": {"SurfaceEnergy": {"slab": "slab", "bulk": "cu"}}}}
+    again = run(STUDY | method | change, tmp_path, counter)
+    assert again["study"]["bulk"] == results["study"]["bulk"]
+    assert counter.stages == ["Study: Surface energy"]
+
+
+def test_a_study_of_a_potential_from_a_file(finished, tmp_path):
+    recipe = STUDY | {"potential": str(finished[0] / "potential.adl")}
+    recipe["simulation"] = {"hot": {"of": "slab", "engine": {"Langevin": {"picoseconds": 0.01}}}}
+    results = run(recipe, tmp_path)
+    (a,) = (q["value"] for q in results["study"]["bulk"]["quantities"] if q["name"] == "lattice constant")
+    assert a == pytest.approx(3.59, abs=0.03)
+    assert results["simulation"]["hot"]["reasons"] == ["finished"]
+
+
+@pytest.mark.parametrize(
+    ("potential", "sentence"),
+    [
+        ({"ACE": {"cutoff": 4.0}}, "ACE has to learn first"),
+        ("no_such.adl", "there is no file or folder no_such.adl"),
+    ],
+)
+def test_potentials_that_cannot_be_studied(potential, sentence, tmp_path):
+    with pytest.raises((ValueError, FileNotFoundError), match=sentence):
+        run(STUDY | {"potential": potential}, tmp_path)
+    assert not (tmp_path / "results.json").exists()
 
 
 def test_structures_of_the_data_and_the_potential_agree(finished):

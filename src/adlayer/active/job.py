@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..analysis.quantity import Analysis, Observable
-from ..config import Part, build, check_arguments, nearest
+from ..config import Part, build, catalogue, check_arguments, nearest
 from ..fitting import Fit
 from ..potential import Potential
 from ..reference import Reference
@@ -85,10 +85,14 @@ class Simulation(Part):
 class Job(Part):
     """The whole job, as a recipe describes it.
 
+    With a reference method and a potential, the potential learns from it; one of the two alone is taken as it is.
+
     Args:
         structures: names to generators of structures, made in this order; later ones may refer to earlier ones by name.
-        reference: the method that labels.
+        reference: the method that labels; without a potential, the method of all studies.
         potential: what is fitted; several are added. ``elements`` may be left out: those of the structures are meant.
+            Or the file of a potential that is ready, this package's or another's; a bare name is looked for among those
+            that come with LAMMPS as well.
         title: what people read.
         seed: of all random numbers.
         train: names of the structures that are labeled first; default: all.
@@ -97,16 +101,18 @@ class Job(Part):
         uncertainty: how it comes to know its doubt.
         active: the rounds of exploring and labeling.
         validate: names to analyses that are made with the potential and with the reference, side by side.
+        study: names to analyses that are made with the potential alone: what it is there for.
         simulation: names to simulations.
-        workers: how many reference calculations run at a time.
+        workers: how many reference calculations run at a time, each in a process of its own, every one kept on disk; 0:
+            in this process, one after another, and not kept, which suits methods that take milliseconds.
         timeout: seconds after which one is given up.
     """
 
     def __init__(
         self,
         structures: dict,
-        reference: Reference,
-        potential: Potential | dict,
+        reference: Reference | dict | None = None,
+        potential: Potential | dict | str | None = None,
         title: str = "",
         seed: int = 0,
         train: list | None = None,
@@ -115,13 +121,14 @@ class Job(Part):
         uncertainty: Uncertainty | dict | None = None,
         active: Active | dict | None = None,
         validate: dict | None = None,
+        study: dict | None = None,
         simulation: dict | None = None,
         workers: int = 2,
         timeout: float = 600.0,
     ):
         self.title, self.seed, self.workers, self.timeout = title, seed, workers, timeout
         self.structures = {name: _one(spec, Generator, f"structures.{name}") for name, spec in structures.items()}
-        self.reference = _one(reference, Reference, "reference")
+        self.reference = None if reference is None else _one(reference, Reference, "reference")
         self.potential = potential
         self.train = list(structures) if train is None else _known(train, structures, "train")
         self.split = _section(Split, split)
@@ -129,12 +136,35 @@ class Job(Part):
         self.uncertainty = Committee() if uncertainty is None else _one(uncertainty, Uncertainty, "uncertainty")
         self.active = _section(Active, active)
         self.validate = {n: _one(spec, Analysis, f"validate.{n}") for n, spec in (validate or {}).items()}
+        self.study = {n: _one(spec, Analysis, f"study.{n}") for n, spec in (study or {}).items()}
         self.simulation = {n: _section(Simulation, spec, n) for n, spec in (simulation or {}).items()}
         if not self.structures:
-            raise ValueError("[structures] is empty: there is nothing to label")
+            raise ValueError("[structures] is empty: there is nothing to work on")
         self.start = self.train if self.active.start is None else _known(self.active.start, structures, "active.start")
         for name, s in self.simulation.items():
             _known([s.of], structures, f"simulation.{name}.of")
+        self._check()
+
+    @property
+    def learns(self) -> bool:
+        """Whether the potential is fitted here, rather than ready in a file."""
+        return self.reference is not None and self.potential is not None and not self.given
+
+    @property
+    def given(self) -> bool:
+        """Whether the potential is in a file."""
+        return isinstance(self.potential, str) and self.potential not in catalogue(Potential)
+
+    def _check(self) -> None:
+        if self.reference is None and self.potential is None:
+            raise ValueError(
+                "Job needs a [reference], a [potential], or both: then the potential learns from the reference"
+            )
+        if self.validate and (self.reference is None or self.potential is None):
+            raise ValueError(
+                "[validate] holds a potential against a reference method, and there is only one of the two; what is "
+                "asked of one alone goes under [study]"
+            )
 
 
 def _one(spec: Any, kind: type, where: str) -> Any:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ase import Atoms
 
-from ..analysis.quantity import Findings
 from ..config import check_arguments
-from ..data import Dataset
-from ..fitting import errors, predict
-from ..potential import Evaluator, Potential, make_potential
-from ..reference import ReferenceEvaluate
-from ..saving import about, save, write_json
-from ..simulation import MaxTemperature, MaxUncertainty, MinDistance
-from ..simulation import run as run_engine
-from .job import Job, Simulation
-from .loop import explore, fit_and_judge, generate, label_and_split, part
-from .stages import Observer, Progress, Silent, Stages
+from ..formats import find_potential, read_potential
+from ..potential import Potential, make_potential
+from ..saving import about, write_json
+from .asking import plain, simulate, study, validate
+from .job import Job
+from .learning import learn
+from .loop import generate
+from .stages import Observer, Silent, Stages
 
 
 def job_of(recipe: Mapping[str, Any]) -> Job:
@@ -57,169 +53,57 @@ def run(
     start = time.perf_counter()
     job, folder, observer = job_of(recipe), Path(folder), observer or Silent()
     torch.manual_seed(job.seed)
+    ready, what = _given(job) if job.given else (None, None)
     stages = Stages(folder, job.seed, observer, finished)
     if not finished:
         write_json(folder / "recipe.json", {"recipe": dict(recipe), "text": text})
     made = generate(job, stages)
-    elements = sorted({symbol for frames in made.values() for atoms in frames for symbol in atoms.symbols})
-    potential = make_potential(job.potential, elements)
-
-    frames = [atoms for name in job.train for atoms in made[name]]
-    title = f"Label {len(frames)} structures with {type(job.reference).__name__}"
-    data, failures = label_and_split(job, stages, "round-0", title, frames)
-    fitted = fit_and_judge(job, stages, "round-0", potential, data)
-    rounds = [{"exploration": None, "labels": len(data), **fitted["facts"]}]
-    potentials = [fitted["potential"]]
-    for r in range(1, job.active.rounds + 1):
-        picked, facts = explore(job, stages, f"round-{r}", fitted, made)
-        if not facts["doubtful"] or not picked:
-            observer.note(f"round {r}: nothing was in doubt beyond {facts['threshold']:.3g} eV/Å; the loop ends")
-            break
-        title = f"Label {len(picked)} structures that were in doubt (round {r})"
-        new, failed = label_and_split(job, stages, f"round-{r}", title, picked)
-        data, failures = Dataset.cat([data, new]), failures + failed
-        fitted = fit_and_judge(job, stages, f"round-{r}", potential, data)
-        rounds.append({"exploration": facts, "labels": len(data), **fitted["facts"]})
-        potentials.append(fitted["potential"])
-    for known, found in zip(rounds, judge_all(stages, potentials, part(data, "test"))):
-        known["errors"] = found
-
-    save(folder / "potential.adl", fitted["potential"], recipe=dict(recipe), seed=job.seed, errors=rounds[-1]["errors"])
-    found = {name: validate(job, stages, name, fitted["potential"], made) for name in job.validate}
-    runs = {name: simulate(job, stages, name, fitted, made) for name in job.simulation}
-    cost = measure_cost(stages, fitted["potential"], data)
+    learned = learn(job, stages, made, recipe) if job.learns else None
+    potential = learned.potential if learned else ready or _made(job, made)
+    what = what or {"potential": job.potential, "reference": job.reference}
+    checked = {name: validate(job, stages, name, potential, made) for name in job.validate}
+    threshold = learned.threshold if learned else None
+    runs = {name: simulate(job, stages, name, potential, made, threshold) for name in job.simulation}
+    studies = {name: study(job, stages, name, potential, made, what) for name in job.study}
     results = {
         "title": job.title,
-        "rounds": rounds,
-        "failures": failures,
-        "cost": cost,
-        "validation": {n: {who: _plain(f) for who, f in both.items()} for n, both in found.items()},
+        "rounds": learned.rounds if learned else [],
+        "failures": learned.failures if learned else [],
+        "cost": learned.cost if learned else {},
+        "validation": {n: {who: plain(f) for who, f in both.items()} for n, both in checked.items()},
         "simulation": runs,
+        "study": {n: plain(found) for n, found in studies.items()},
         "stages": [{k: r[k] for k in ("name", "title", "seconds")} for r in stages.records],
         "seconds": time.perf_counter() - start,
         **about(seed=job.seed),
     }
+    if learned:
+        results["potential"] = str(folder / "potential.adl")
     write_json(folder / "results.json", results)
     from ..report.job import job_report
 
-    page = job_report(job, results, found, data, fitted["potential"], folder, text).write(folder / "report.html")
-    return results | {"report": str(page), "potential": str(folder / "potential.adl")}
+    page = job_report(job, results, checked, studies, learned, folder, text).write(folder / "report.html")
+    return results | {"report": str(page)}
 
 
-def judge_all(stages: Stages, potentials: Sequence[Potential], test: Dataset) -> list[dict[str, Any]]:
-    """Errors of the potentials of all rounds on one test set, the last, so that they can be compared."""
-
-    def work(folder: Path, progress: Progress) -> dict:
-        stress = test.labels.stress is not None
-        return {"errors": [errors(predict(p, test.structures, stress=stress), test) for p in potentials]}
-
-    return stages.run("learning", "Judge every round on the last test set", len(potentials), work)["errors"]
+def _given(job: Job) -> tuple[Potential, dict[str, str]]:
+    """A potential from its file, and what tells it from another."""
+    path = find_potential(job.potential)
+    content = path.read_bytes() if path.is_file() else b"".join(p.read_bytes() for p in sorted(path.glob("*.*")))
+    return read_potential(path), {"file": path.name, "content": hashlib.sha256(content).hexdigest()}
 
 
-def validate(job: Job, stages: Stages, name: str, potential, made: Mapping[str, list[Atoms]]) -> dict[str, Findings]:
-    """One analysis, made with the potential and with the reference by the same code."""
-    analysis = job.validate[name]
-
-    def both(folder: Path, progress: Progress) -> dict:
-        with ReferenceEvaluate(job.reference, stages.folder / "labels", job.workers, job.timeout) as reference:
-            results: dict[str, Any] = {}
-            found = Findings([])
-            for who, evaluate in (("potential", Evaluator(potential, std=False)), ("reference", reference)):
-                asked, given = analysis, made
-                if who == "reference" and getattr(analysis, "judge", False):
-                    asked, given = replace(analysis, of="judged", max_steps=0), {"judged": list(found.frames.values())}
-                found = asked(evaluate, given, lambda d, n, m, who=who: progress(d, n, f"{who}: {m}"))
-                results[who] = _plain(found)
-                if found.frames:
-                    results[f"{who}-frames"] = Dataset.from_ase(_named(found.frames))
-        return results
-
-    title = f"Check: {analysis.title or type(analysis).__name__} with the potential and with the reference"
-    kept = stages.run(f"validate/{name}", title, analysis, both)
-    found = {}
-    for who in ("potential", "reference"):
-        frames = kept[f"{who}-frames"].to_ase() if f"{who}-frames" in kept else []
-        found[who] = Findings.of(kept[who], {a.info["group"]: a for a in frames})
-    return found
-
-
-def simulate(
-    job: Job, stages: Stages, name: str, fitted: Mapping[str, Any], made: Mapping[str, list[Atoms]]
-) -> dict[str, Any]:
-    """One run of the finished potential, watched, and what was seen in its frames."""
-    simulation: Simulation = job.simulation[name]
-    tolerance = simulation.tolerance or 3 * job.active.tolerance
-    limit = fitted["facts"]["threshold"] * tolerance / job.active.tolerance
-
-    def work(folder: Path, progress: Progress) -> dict:
-        starts = made[simulation.of]
-        done = run_engine(
-            simulation.engine,
-            Evaluator(fitted["potential"], std=False),
-            starts,
-            torch.Generator().manual_seed(int(stages.rng(name).integers(2**31))),
-            watch=[MaxUncertainty(limit), MaxTemperature(), MinDistance()],
-            every=simulation.every,
-            trajectory=folder / "trajectory.extxyz",
-            checkpoint=folder / "run.checkpoint",
-            doubt=Evaluator(fitted["potential"], stress=False),
-            doubt_every=simulation.every,
-            progress=progress,
+def _made(job: Job, made: Mapping[str, list[Atoms]]) -> Potential | None:
+    """A potential whose constructor says all, such as a Lennard-Jones one."""
+    if job.potential is None:
+        if job.simulation:
+            raise ValueError("[simulation] needs a [potential]; with a reference method alone there are only studies")
+        return None
+    elements = sorted({symbol for frames in made.values() for atoms in frames for symbol in atoms.symbols})
+    potential = make_potential(job.potential, elements)
+    if potential.trained:
+        raise ValueError(
+            f"{type(potential).__name__} has to learn first: give a [reference] to learn from, or the file of a "
+            'potential that has learned, as in potential = "runs/si100/potential.adl"'
         )
-        seen = observe(simulation, folder / "trajectory.extxyz", starts)
-        log = {key: np.asarray(x).tolist() for key, x in done.log.items()}
-        facts = {"atoms": sum(map(len, starts)), "reasons": done.reason, "steps": done.steps.tolist(), "limit": limit}
-        return {"run": facts | {"log": log, "seen": seen}, "end": Dataset.from_ase(done.frames)}
-
-    title = f"Simulate: {name}"
-    return stages.run(f"simulation/{name}", title, simulation, work)["run"]
-
-
-def measure_cost(stages: Stages, potential: Potential, data: Dataset) -> dict[str, float]:
-    """Median seconds of one evaluation, energy and forces, of the reference and of the potential with its doubt.
-
-    The reference's are those of the labels themselves, on one core; the potential's are of the same structures.
-    """
-
-    def work(folder: Path, progress: Progress) -> dict:
-        chosen = list(range(0, len(data), max(1, len(data) // 20)))
-        seconds = []
-        for s in data.structures[chosen]:
-            evaluator = Evaluator(potential)
-            evaluator(s)
-            start = time.perf_counter()
-            evaluator(s)
-            seconds.append(time.perf_counter() - start)
-        reference = [float(data.info[k]["seconds"]) for k in chosen]
-        return {"cost": {"reference": float(np.median(reference)), "potential": float(np.median(seconds))}}
-
-    return stages.run("cost", "Measure what an evaluation costs", None, work)["cost"]
-
-
-def observe(simulation: Simulation, trajectory: Path, starts: list[Atoms]) -> dict[str, Any]:
-    """What the observables see in each frame of the first system, with the times (ps)."""
-    from ase.io import iread
-
-    seen: dict[str, Any] = {"time (ps)": []}
-    for frame in iread(trajectory, index=":"):
-        if int(frame.info["system"]) != 0:
-            continue
-        atoms = starts[0].copy()
-        atoms.positions, atoms.cell = frame.positions, frame.cell
-        seen["time (ps)"].append(float(frame.info["time"]) / 1000)
-        for name, observable in simulation.observe.items():
-            seen.setdefault(f"{name} ({observable.unit})", []).append(np.asarray(observable(atoms), float).tolist())
-    return seen
-
-
-def _plain(found: Findings) -> dict[str, Any]:
-    return {"quantities": [asdict(q) for q in found.quantities], "data": found.data}
-
-
-def _named(frames: Mapping[str, Atoms]) -> list[Atoms]:
-    named = []
-    for name, atoms in frames.items():
-        atoms = atoms.copy()
-        atoms.info["group"] = name
-        named.append(atoms)
-    return named
+    return potential

@@ -67,7 +67,14 @@ class Stages:
         """The random numbers of a stage, whatever ran before it."""
         return np.random.default_rng([self.seed, int(_hash("", name)[:8], 16)])
 
-    def run(self, name: str, title: str, settings: Any, work: Callable[[Path, Progress], Mapping[str, Any]]) -> dict:
+    def run(
+        self,
+        name: str,
+        title: str,
+        settings: Any,
+        work: Callable[[Path, Progress], Mapping[str, Any]],
+        last: bool = False,
+    ) -> dict:
         """The results of a stage, by name: from disk if it is finished, else from ``work(folder, progress)``.
 
         Args:
@@ -75,19 +82,22 @@ class Stages:
             title: what people read.
             settings: what its results depend on beside the stages before it.
             work: gives its results: data sets, potentials, or whatever JSON can hold.
+            last: whether no later stage depends on it, so that a change of it repeats nothing else.
         """
-        self.key = _hash(self.key, {"name": name, "settings": describe(settings)})
+        key = _hash(self.key, {"name": name, "settings": describe(settings)})
+        if not last:
+            self.key = key
         place = self.folder / name
         record = _read_record(place)
-        if record.get("key") != self.key:
+        if record.get("key") != key:
             if self.finished:
                 raise ValueError(f"the job in {self.folder} has not finished {name}; go on with adlayer run")
-            _begin(place, self.key)
+            _begin(place, key)
             start = time.perf_counter()
             with self.observer.stage(title) as progress:
                 results = work(place, progress)
                 kinds = {key: _keep(place, key, value) for key, value in results.items()}
-            record = {"key": self.key, "title": title, "results": kinds, "seconds": time.perf_counter() - start}
+            record = {"key": key, "title": title, "results": kinds, "seconds": time.perf_counter() - start}
             write_json(place / "stage.json", record)
         self.records.append({"name": name, **record})
         return {key: _recall(place, key, kind) for key, kind in record["results"].items()}

@@ -31,9 +31,10 @@ def predict(model: Path, data: Path, output: Path | None, index: str | None) -> 
     from ..data import Dataset, read, write
     from ..fitting import errors
     from ..fitting import predict as predict_all
+    from ..formats import read_potential
     from .console import Console
 
-    potential, dataset = load_any(model), read(data, index=index)
+    potential, dataset = read_potential(model), read(data, index=index)
     with Console().stage(f"Predict {len(dataset)} structures") as progress:
         said = _in_batches(potential, dataset, predict_all, progress)
     out = RichConsole(highlight=False)
@@ -44,17 +45,6 @@ def predict(model: Path, data: Path, output: Path | None, index: str | None) -> 
         out.print(error_table({"all": errors(said, dataset)}))
     elif output is None:
         _print_energies(out, said, dataset)
-
-
-def load_any(path: Path):
-    """A saved potential, or one of a foreign format."""
-    from ..saving import is_saved_potential, load
-
-    if path.exists() and not is_saved_potential(path):
-        from ..formats import read_potential
-
-        return read_potential(path)
-    return load(path)
 
 
 def _in_batches(potential, dataset, predict_all, progress, structures: int = 50):

@@ -189,10 +189,10 @@ def _evaluate(method: Path):
         if "reference" not in recipe:
             raise ValueError(f"{method} has no [reference] table")
         return ReferenceEvaluate(build(recipe["reference"], Reference))
+    from ..formats import read_potential
     from ..potential import Evaluator
-    from .data import load_any
 
-    return Evaluator(load_any(method), stress=False)
+    return Evaluator(read_potential(method), stress=False)
 
 
 def _numbers(name: str, text: str, kind: type) -> list:

@@ -55,13 +55,15 @@ def print_summary(results: Mapping[str, Any]) -> None:
 
     out = RichConsole(highlight=False)
     out.print(f"\n[bold]{results['title']}[/bold]\n")
-    rounds = Table("round", "labeled", "force MAE (meV/Å)", "energy MAE (meV/atom)", "frames in doubt", box=None)
-    for k, r in enumerate(results["rounds"]):
-        seen = r["exploration"]
-        doubt = f"{seen['doubtful']} of {seen['candidates']}" if seen else "–"
-        errors = (f"{1000 * r['errors'][q]:.3g}" for q in ("forces_mae", "energy_mae"))
-        rounds.add_row(str(k), str(r["labels"]), *errors, doubt)
-    out.print(rounds)
+    if results["rounds"]:
+        _print_rounds(out, results["rounds"])
+    if results["study"]:
+        found = Table(box=None, show_header=False)
+        for one in results["study"].values():
+            for q in one["quantities"]:
+                error = "" if q["std"] is None else f" ± {q['std']:.1g}"
+                found.add_row(q["name"], f"{q['value']:.4g}{error}", q["unit"])
+        out.print("", found)
     if results["validation"]:
         physics = Table("", "potential", "reference", "", box=None)
         for both in results["validation"].values():
@@ -72,10 +74,24 @@ def print_summary(results: Mapping[str, Any]) -> None:
         out.print("", physics)
     for name, seen in results["simulation"].items():
         reason = seen["reasons"][0]
-        end = "came to its end, trusted throughout" if reason == "finished" else f"stopped: {reason}"
+        end = "came to its end" if reason == "finished" else f"stopped: {reason}"
         out.print(f"\nsimulation {name}: {seen['atoms']} atoms, {seen['steps'][0]} steps, {end}")
     if failures := results["failures"]:
         out.print(f"{len(failures)} structures could not be labeled; the report lists them")
-    cost = results["cost"]
-    out.print(f"\nan evaluation costs {1000 * cost['potential']:.1f} ms, the reference {cost['reference']:.2g} s")
-    out.print(f"potential  {results['potential']}\nreport     {results['report']}")
+    if cost := results["cost"]:
+        out.print(f"\nan evaluation costs {1000 * cost['potential']:.1f} ms, the reference {cost['reference']:.2g} s")
+    if "potential" in results:
+        out.print(f"potential  {results['potential']}")
+    out.print(f"report     {results['report']}")
+
+
+def _print_rounds(out, all_rounds: list) -> None:
+    from rich.table import Table
+
+    rounds = Table("round", "labeled", "force MAE (meV/Å)", "energy MAE (meV/atom)", "frames in doubt", box=None)
+    for k, r in enumerate(all_rounds):
+        seen = r["exploration"]
+        doubt = f"{seen['doubtful']} of {seen['candidates']}" if seen else "–"
+        errors = (f"{1000 * r['errors'][q]:.3g}" for q in ("forces_mae", "energy_mae"))
+        rounds.add_row(str(k), str(r["labels"]), *errors, doubt)
+    out.print(rounds)

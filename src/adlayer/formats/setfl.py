@@ -1,7 +1,7 @@
-"""Embedded-atom tables: ``setfl`` (``eam.alloy``), its Finnis-Sinclair forms (``eam.fs``, ``eam.he``) and ``funcfl`` (``eam``).
+"""Embedded-atom tables: ``setfl`` (``eam.alloy``, ``eam.fs``, ``eam.he``) and ``funcfl`` (``eam``).
 
-As LAMMPS documents them with ``pair_style eam``. Files are told apart by what they hold; ``funcfl`` is
-read, never written.
+As LAMMPS documents them with ``pair_style eam``. Files are told apart by what they hold; ``funcfl`` is read, never
+written.
 """
 
 from __future__ import annotations

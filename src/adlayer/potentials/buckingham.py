@@ -27,6 +27,7 @@ class Buckingham(Potential):
         truncation: what vanishes at the cutoff: ``"force"`` (and energy), ``"energy"``, or ``"none"``.
     """
 
+    trained = False
     small = {"A": 1388.773, "rho": 0.3623, "C": 175.0, "cutoff": 5.0}
 
     def __init__(

@@ -49,6 +49,7 @@ class EAM(Potential):
         rho_min: density at which ``F`` begins, below zero for atoms that take density away, such as helium.
     """
 
+    trained = False
     small = {
         "elements": ["Cu", "Ni"],
         "cutoff": 5.0,

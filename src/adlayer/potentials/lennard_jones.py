@@ -33,6 +33,7 @@ class LennardJones(Potential):
             ``"geometric"``.
     """
 
+    trained = False
     small = {"epsilon": 0.01, "sigma": 2.2, "cutoff": 5.0}
 
     def __init__(

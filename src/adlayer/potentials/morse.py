@@ -26,6 +26,7 @@ class Morse(Potential):
         truncation: what vanishes at the cutoff: ``"force"`` (and energy), ``"energy"``, or ``"none"``.
     """
 
+    trained = False
     small = {"cutoff": 5.0}
 
     def __init__(

@@ -44,6 +44,7 @@ class StillingerWeber(Potential):
             ``a``, ``lambda``, ``gamma``, ``costheta0``, ``A``, ``B``, ``p``, ``q``; silicon if not given.
     """
 
+    trained = False
     small = {}
 
     def __init__(self, parameters: dict | None = None):

@@ -63,6 +63,7 @@ class Tersoff(Potential):
     """
 
     # The set of 1988: with its n, forces are smooth where a bond's first neighbor appears.
+    trained = False
     small = {"parameters": {"Si-Si-Si": SILICON_1988}}
 
     def __init__(self, parameters: dict | None = None):

@@ -29,6 +29,7 @@ class ZBL(Potential):
         coulomb: ``e^2 / (4 pi epsilon_0)``, eV Å; other programs have it with fewer digits (see ``ZBL.lammps``).
     """
 
+    trained = False
     small = {"inner": 1.5, "cutoff": 3.0}
 
     def __init__(self, inner: float = 1.0, cutoff: float = 2.0, coulomb: float = COULOMB):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..active.job import Job
-    from ..analysis.quantity import Findings
+    from ..active.learning import Learned
+    from ..analysis.quantity import Findings, Quantity
     from ..data import Dataset
     from ..uncertainty import Doubtful
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 def job_report(
     job: Job,
     results: Mapping[str, Any],
-    found: Mapping[str, Mapping[str, Findings]],
-    data: Dataset,
-    potential: Doubtful,
+    checked: Mapping[str, Mapping[str, Findings]],
+    studies: Mapping[str, Findings],
+    learned: Learned | None,
     folder: Path,
     text: str = "",
 ) -> Report:
@@ -38,23 +39,25 @@ def job_report(
     Args:
         job: what was asked for.
         results: what is in ``results.json``.
-        found: of each analysis, what the potential and what the reference found.
-        data: all labels, marked as train, valid, test.
-        potential: the finished one.
+        checked: of each validation, what the potential and what the reference found.
+        studies: what each study found.
+        learned: the potential that was made here, with its labels.
         folder: of the job, where trajectories are.
         text: of the recipe.
     """
     report = Report(
-        job.title or "A potential and what it says",
-        kicker="Adlayer · whole job",
-        lead=_lead(job, results, potential),
+        job.title or ("A potential and what it says" if learned else "Study"),
+        kicker="Adlayer · whole job" if learned else "Adlayer · study",
+        lead=_lead(job, results, learned),
         foot=provenance(job.seed, results["seconds"]),
     )
     report.facts(_facts(results))
-    _physics(report, job, found)
-    _learning(report, results)
-    _errors(report, data, potential)
-    _simulations(report, job, results, potential, folder)
+    _studies(report, job, studies)
+    _physics(report, job, checked)
+    if learned:
+        _learning(report, results)
+        _errors(report, learned.data, learned.potential)
+    _simulations(report, job, results, folder)
     _aside(report, results)
     report.section("How to repeat it").text("The recipe as it was run, the versions it was run with, and what it cost.")
     report.table(["stage", "seconds"], [[s["title"], f"{s['seconds']:.1f}"] for s in results["stages"]])
@@ -63,8 +66,10 @@ def job_report(
     return report
 
 
-def _lead(job: Job, results: Mapping[str, Any], potential: Doubtful) -> str:
-    elements, n = ", ".join(potential.elements or ()), results["rounds"][-1]["labels"]
+def _lead(job: Job, results: Mapping[str, Any], learned: Learned | None) -> str:
+    if not learned:
+        return f"What {_method(job)} says of {', '.join(map(_spaced, job.structures))}."
+    elements, n = ", ".join(learned.potential.elements or ()), results["rounds"][-1]["labels"]
     rounds = len(results["rounds"]) - 1
     return (
         f"A potential for {elements} learned from {n} structures labeled by {_name(job.reference)}, the last of them "
@@ -73,11 +78,27 @@ def _lead(job: Job, results: Mapping[str, Any], potential: Doubtful) -> str:
     )
 
 
+def _method(job: Job) -> str:
+    """Who is asked, in words."""
+    if job.potential is None:
+        return _name(job.reference)
+    if job.given:
+        return f"the potential in {Path(job.potential).name}"
+    return " + ".join(job.potential) if isinstance(job.potential, Mapping) else str(job.potential)
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _name(reference: Any) -> str:
     return str(getattr(reference, "method", type(reference).__name__))
 
 
 def _facts(results: Mapping[str, Any]) -> dict[str, str]:
+    minutes = {"minutes in all": f"{sum(s['seconds'] for s in results['stages']) / 60:.1f}"}
+    if not results["rounds"]:
+        return minutes
     last = results["rounds"][-1]
     facts = {
         "test force MAE (meV/Å)": f"{1000 * last['errors']['forces_mae']:.3g}",
@@ -85,8 +106,26 @@ def _facts(results: Mapping[str, Any]) -> dict[str, str]:
         "labeled structures": str(last["labels"]),
     }
     facts["times faster than the reference"] = f"{results['cost']['reference'] / results['cost']['potential']:.0f}"
-    facts["minutes in all"] = f"{sum(s['seconds'] for s in results['stages']) / 60:.1f}"
-    return facts
+    return facts | minutes
+
+
+def _studies(report: Report, job: Job, studies: Mapping[str, Findings]) -> None:
+    for name, found in studies.items():
+        analysis = job.study[name]
+        report.section(analysis.title or _spaced(name), (type(analysis).__doc__ or "").strip().split("\n")[0])
+        if found.quantities:
+            rows = [[q.name, _with_error(q), q.unit] for q in found.quantities]
+            report.table(["", "value", "unit"], rows)
+        with style():
+            figure = analysis.plot({_method(job): found})
+        if figure is not None:
+            report.figure(figure)
+        for frame_name, frame in list(found.frames.items())[:4]:
+            report.figure(picture(frame), frame_name, photo=True)
+
+
+def _with_error(q: Quantity) -> Any:
+    return q.value if q.std is None else f"{q.value:.4g} ± {q.std:.1g}"
 
 
 def _physics(report: Report, job: Job, found: Mapping[str, Mapping[str, Findings]]) -> None:
@@ -159,7 +198,7 @@ def _errors(report: Report, data: Dataset, potential: Doubtful) -> None:
     calibration_section(report, assess(said["test"], parts["test"]), "test")
 
 
-def _simulations(report: Report, job: Job, results: Mapping[str, Any], potential: Doubtful, folder: Path) -> None:
+def _simulations(report: Report, job: Job, results: Mapping[str, Any], folder: Path) -> None:
     from ase.io import read
 
     for name, run in results["simulation"].items():
@@ -171,7 +210,7 @@ def _simulations(report: Report, job: Job, results: Mapping[str, Any], potential
         series = seen | {key: log[key] for key in ("temperature (K)", doubt) if key in log}
         n = min([len(time), *map(len, series.values())])
         series = {key: np.array(x, float)[:n] for key, x in series.items()}
-        report.figure(plots.time_series(time[:n], series, limits={doubt: run["limit"]}))
+        report.figure(plots.time_series(time[:n], series, limits={doubt: run["limit"]} if run["limit"] else {}))
         last = read(folder / "simulation" / name / "trajectory.extxyz", index=-1)
         if "forces_std" in last.arrays:
             caption = "The last frame; each atom in the color of its uncertainty, on the scale of those that move."
