@@ -351,12 +351,12 @@ def evaluate(
         with torch.set_grad_enabled(create_graph):
             said, F, W = potential(_in_dtype(graph, potential.dtype)), None, None
     else:
-        said, F, W = differentiate(potential, graph, create_graph)
+        said, F, W = differentiate(potential, graph, create_graph, stress)
     prediction = _gather(graph.structures, said, F if forces else None, W if stress else None)
     return prediction if create_graph else prediction.detach()
 
 
-def _along_edges(potential: Potential, graph: Graph, create_graph: bool):
+def _along_edges(potential: Potential, graph: Graph, create_graph: bool, stress: bool):
     """For a local potential: through the vectors of the edges."""
     graph = _in_dtype(graph, potential.dtype)
     with torch.enable_grad():
@@ -364,6 +364,8 @@ def _along_edges(potential: Potential, graph: Graph, create_graph: bool):
         said = potential(graph.with_vectors(vectors))
         g = _gradient(said.energy, [vectors], create_graph)[0]
     forces = forces_from_edges(g, graph)
+    if not stress:
+        return said, forces, None
     if graph.n_systems == 1:
         virial = (vectors.mT @ g)[None]
     else:
@@ -372,7 +374,7 @@ def _along_edges(potential: Potential, graph: Graph, create_graph: bool):
     return said, forces, virial
 
 
-def _along_positions(potential: Potential, graph: Graph, create_graph: bool):
+def _along_positions(potential: Potential, graph: Graph, create_graph: bool, stress: bool):
     """For a potential that sees positions and cells themselves: through them and a strain of everything."""
     graph = _in_dtype(graph, potential.dtype)
     old = graph.structures

@@ -5,6 +5,7 @@ import torch
 from ase.build import bulk
 
 from adlayer import Graph, Structures, evaluate, kernels
+from adlayer.potentials.lennard_jones import LennardJones
 from adlayer.potentials.stillinger_weber import StillingerWeber
 from adlayer.potentials.tersoff import Tersoff
 
@@ -50,3 +51,18 @@ def test_two_calls_do_not_share_what_they_remember():
     torch.testing.assert_close(first.forces.detach(), second.forces, rtol=0, atol=1e-12)
     first.forces.square().sum().backward()
     assert p.tables["A"].grad is not None
+
+
+@pytest.mark.parametrize("truncation", ["none", "energy", "force"])
+def test_lennard_jones(truncation):
+    p = LennardJones({"Si": 0.4, "C": 0.3}, {"Si": 2.1, "C": 1.9}, 4.0, truncation)
+    atoms = silicon()
+    atoms.symbols[::3] = "C"
+    s = Structures.from_ase([atoms, atoms[:5]])
+    fused = evaluate(p, s)
+    with kernels.plain():
+        plain = evaluate(p, s)
+    for name in ("energies", "forces", "stress"):
+        x, y = getattr(fused, name), getattr(plain, name)
+        assert y.abs().max() > 0
+        torch.testing.assert_close(x, y, rtol=1e-12, atol=1e-12)

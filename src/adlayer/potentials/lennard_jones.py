@@ -8,6 +8,8 @@ from typing import Literal
 from torch import nn
 
 from ..graph import Graph, sum_edges
+from ..kernels.bonds import bond_energies
+from ..kernels.lennard_jones import lennard_jones_kernel
 from ..nn.tables import elements_of, pair_table
 from ..nn.truncation import truncate
 from ..potential import PerAtom, Potential, Species
@@ -16,6 +18,7 @@ MIXING = {
     "arithmetic": (lambda a, b: sqrt(a * b), lambda a, b: (a + b) / 2),  # Lorentz and Berthelot
     "geometric": (lambda a, b: sqrt(a * b), lambda a, b: sqrt(a * b)),
 }
+TRUNCATIONS = ("none", "energy", "force")
 
 
 class LennardJones(Potential):
@@ -45,6 +48,8 @@ class LennardJones(Potential):
         mixing: Literal["arithmetic", "geometric"] = "arithmetic",
     ):
         super().__init__()
+        if truncation not in TRUNCATIONS:
+            raise ValueError(f"truncation must be 'force', 'energy' or 'none', got {truncation!r}")
         self.cutoff, self.truncation = cutoff, truncation
         self.elements = elements_of(epsilon, sigma)
         self.species = Species(self.elements or ())
@@ -53,16 +58,22 @@ class LennardJones(Potential):
         self.sigma = nn.Parameter(pair_table("sigma", sigma, self.elements, mix_sigma))
 
     def forward(self, graph: Graph) -> PerAtom:
-        z = self.species(graph.numbers)
-        pair = z[graph.i], z[graph.j]  # (-1, -1), the only entry, where numbers hold for any element
-        epsilon, sigma = self.epsilon[pair], self.sigma[pair]
+        z = self.species(graph.numbers)  # -1, the only place of the tables, where numbers hold for any element
+        parameters = [self.epsilon, self.sigma, self.cutoff, TRUNCATIONS.index(self.truncation)]
+        return PerAtom(bond_energies(lennard_jones, lennard_jones_kernel, graph, z, parameters))
 
-        def V(r):
-            x = (sigma / r) ** 6
-            return 4 * epsilon * (x * x - x)
 
-        def dV(r):
-            x = (sigma / r) ** 6
-            return -24 * epsilon * (2 * x * x - x) / r
+def lennard_jones(graph: Graph, z, epsilon, sigma, cutoff, truncation):
+    """Energies of the atoms, from elements ``z`` and tables of parameters ``[i, j]``."""
+    pair = z[graph.i], z[graph.j]
+    epsilon, sigma = epsilon[pair], sigma[pair]
 
-        return PerAtom(0.5 * sum_edges(truncate(V, dV, graph.lengths, self.cutoff, self.truncation), graph))
+    def V(r):
+        x = (sigma / r) ** 6
+        return 4 * epsilon * (x * x - x)
+
+    def dV(r):
+        x = (sigma / r) ** 6
+        return -24 * epsilon * (2 * x * x - x) / r
+
+    return 0.5 * sum_edges(truncate(V, dV, graph.lengths, cutoff, TRUNCATIONS[truncation]), graph)
