@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,24 @@ def test_a_changed_cell_is_noticed():
     assert Graph.of(Structures.from_ase(atoms), 4.0, neighbors).n_edges == 4 * 18
     atoms.set_cell(atoms.cell * 0.8, scale_atoms=True)
     assert Graph.of(Structures.from_ase(atoms), 4.0, neighbors).n_edges == 4 * 42
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.03, 0.3])
+def test_a_breathing_cell_keeps_its_list_while_it_may(silicon_structures, size):
+    """Cells of every periodicity are strained along with their atoms: the same pairs as by a search at each step."""
+    generator = torch.Generator().manual_seed(1)
+    structures, kept = silicon_structures, NeighborList(4.0, skin=0.6)
+    for _ in range(8):
+        e = size * torch.randn(len(structures), 3, 3, generator=generator, dtype=torch.float64)
+        P = structures.periodic_projector
+        F = torch.linalg.matrix_exp(P @ (e + e.mT) @ P)
+        x = (structures.positions[:, None, :] @ F[structures.system])[:, 0, :]
+        x = x + 0.02 * torch.randn(x.shape, generator=generator, dtype=torch.float64)
+        structures = replace(structures, positions=x, cell=structures.cell @ F)
+        now, fresh = kept(structures), NeighborList(4.0, skin=0.0)(structures)
+        for a, b in zip(now, fresh):
+            assert torch.equal(a, b) if not a.is_floating_point() else torch.allclose(a, b, rtol=0, atol=1e-12)
+    assert kept.n_searches < 4 if size < 0.01 else kept.n_searches == 8 if size > 0.1 else True
 
 
 def test_fused_pruning_equals_plain(silicon_structures):

@@ -70,9 +70,10 @@ def pair_vectors(structures: Structures, i: Tensor, j: Tensor, shifts: Tensor) -
 
 
 class NeighborList:
-    """A neighbor list with a skin: searched anew only when an atom has moved by half the skin, or the cell changed.
+    """A neighbor list with a skin: searched anew only when an atom may have come in from beyond it.
 
-    What it returns is always exactly the pairs within ``cutoff``, in canonical order, whatever the skin.
+    Atoms that move along with a strained cell have not moved in this sense; the strain itself takes from the skin. What
+    it returns is always exactly the pairs within ``cutoff``, in canonical order, whatever the skin.
 
     Args:
         cutoff: Å.
@@ -83,6 +84,7 @@ class NeighborList:
         self.cutoff, self.skin = float(cutoff), float(skin)
         self.n_searches = 0
         self._at: Structures | None = None
+        self._inverse: Tensor | None = None  # of the cells there, along their periodic rows
         self._wide: Pairs | None = None
 
     def __call__(self, structures: Structures) -> Pairs:
@@ -90,7 +92,7 @@ class NeighborList:
         if self._must_search(structures):
             # The margin keeps pairs at the very edge of the search, where rounding may find only one of the two, out.
             self._wide = find_pairs(structures, self.cutoff and self.cutoff + self.skin + 1e-6)
-            self._at = structures.to(structures.device)
+            self._at, self._inverse = structures.to(structures.device), None
             self.n_searches += 1
         prune = _prune_fused if structures.device.type == "cpu" and structures.dtype == torch.float64 else _prune
         return prune(structures, self._wide, self.cutoff)
@@ -99,10 +101,24 @@ class NeighborList:
         at = self._at
         if at is None or now.device != at.device or now.numbers.shape != at.numbers.shape:
             return True
-        if not (torch.equal(now.cell, at.cell) and torch.equal(now.pbc, at.pbc) and torch.equal(now.system, at.system)):
+        if not (torch.equal(now.pbc, at.pbc) and torch.equal(now.system, at.system)):
             return True
-        moved = (now.positions.detach() - at.positions.detach()).square().sum(-1)
-        return bool((moved > (0.5 * self.skin) ** 2).any()) or bool(moved.isnan().any())
+        moved = now.positions.detach() - at.positions.detach()
+        if torch.equal(now.cell, at.cell):
+            moved = moved.square().sum(-1)
+            return bool((moved > (0.5 * self.skin) ** 2).any()) or bool(moved.isnan().any())
+        if self._inverse is None:
+            self._inverse = torch.linalg.pinv(_periodic_rows(at))
+        strain = self._inverse @ (_periodic_rows(now) - _periodic_rows(at))  # cell = old cell @ (1 + strain)
+        moved = moved - (at.positions.detach()[:, None, :] @ strain[at.system])[:, 0, :]
+        reach = self.cutoff + 2 * torch.linalg.vector_norm(moved, dim=-1)
+        shrunk = 1 - torch.linalg.matrix_norm(strain)[at.system]
+        return not bool((reach <= (self.cutoff + self.skin) * shrunk).all())
+
+
+def _periodic_rows(structures: Structures) -> Float[Tensor, "systems 3 3"]:
+    """The lattice vectors that repeat; zero for those that do not."""
+    return structures.cell.detach() * structures.pbc[:, :, None]
 
 
 def _complete(cell: np.ndarray, pbc: np.ndarray) -> np.ndarray:
