@@ -21,6 +21,7 @@ AMU = 1.66053906892e-27  # kg
 DEBYE = 0.2081943  # e Å
 GPA = 1e9 * 1e-30 / ELEMENTARY_CHARGE  # eV/Å³
 KBAR = GPA / 10  # eV/Å³
+G_PER_CM3 = 1e-27 / AMU  # amu/Å³
 N_PER_M = 1e-20 / ELEMENTARY_CHARGE  # eV/Å²: a surface stress or surface energy; 1 N/m = 1 J/m²
 
 # Time: with masses in amu and energies in eV the natural unit of time is angstrom sqrt(amu/eV).
