@@ -6,28 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
+from ase.build import make_supercell
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
-TOLERANCE = 1e-4  # Å: positions closer than this are the same
-
-
-def translations(crystal: Atoms) -> np.ndarray:
-    """Translations, in fractions of the cell, which bring the crystal onto itself; several unless it is primitive."""
-    f = crystal.get_scaled_positions(wrap=True)
-    numbers = crystal.numbers
-    rarest = min(set(numbers), key=lambda z: (np.sum(numbers == z), z))
-    first, *others = f[numbers == rarest]
-    found = [np.zeros(3)]
-    for t in others - first if others else []:
-        distance = _least_image((f + t)[:, None] - f[None], crystal)
-        if np.all(np.any((distance < TOLERANCE) & (numbers[:, None] == numbers[None]), axis=1)):
-            found.append(t % 1.0)
-    return np.array(found)
-
-
-def _least_image(df: np.ndarray, crystal: Atoms) -> np.ndarray:
-    return np.linalg.norm((df - np.round(df)) @ np.asarray(crystal.cell), axis=-1)
+from .lattices import TOLERANCE, combinations, first, lattice_along, reduced, shortest_two, whole_indices
 
 
 def oriented(crystal: Atoms, miller: Sequence[int]) -> Atoms:
@@ -36,49 +19,53 @@ def oriented(crystal: Atoms, miller: Sequence[int]) -> Atoms:
     The first vector lies along x and the plane's normal along z; the third vector climbs by one repeat of the stacking,
     and may lean. Miller indices refer to the cell that is given.
     """
-    hkl = np.asarray(miller, dtype=int)
-    if hkl.shape != (3,) or not hkl.any():
-        raise ValueError(f"miller takes three integers that are not all zero, got {list(miller)}")
-    hkl = hkl // np.gcd.reduce(hkl)
-    N = int(abs(hkl).max()) + 1
-    grid = np.stack(np.meshgrid(*3 * [np.arange(-N, N + 1)], indexing="ij"), -1).reshape(-1, 1, 3)
-    moves = translations(crystal)
-    f = (grid + moves).reshape(-1, 3)
-    height = f @ hkl  # in units of the spacing of lattice planes of the cell given
-    r = f @ np.asarray(crystal.cell)
-    normal = np.linalg.inv(np.asarray(crystal.cell)) @ hkl
+    hkl = whole_indices(miller)
+    if not all(crystal.pbc) or crystal.cell.rank < 3:
+        raise ValueError("a slab is cut from a crystal that is periodic in three directions, which this one is not")
+    old = np.asarray(crystal.cell)
+    up, *plane = lattice_along(crystal, hkl) @ old
+    normal = np.linalg.inv(old) @ hkl
     normal = normal / np.linalg.norm(normal)
-    a, b = _shortest_two(r[abs(height) < 1e-6], normal)
-    up = r[np.isclose(height, height[height > 1e-6].min())]
-    lateral = np.linalg.norm(up - np.outer(up @ normal, normal), axis=1)
-    c = _first(up, lateral)
+    plane = combinations(reduced(*plane))
+    a, b = shortest_two(plane, normal)
+    up = up - np.round(up @ np.linalg.pinv([a, b])) @ [a, b] + plane
+    c = first(up, np.linalg.norm(up - np.outer(up @ normal, normal), axis=1))
     cell = np.array([a, b, c])
     x = a / np.linalg.norm(a)
     axes = np.array([x, np.cross(normal, x), normal])
-    whole = np.concatenate([crystal.positions + shift @ np.asarray(crystal.cell) for shift in moves])
-    fractions = whole @ np.linalg.inv(cell)
+    fractions = crystal.positions @ np.linalg.inv(cell)
     fractions = (fractions - np.floor(fractions + 1e-6)).round(9)
     keep = _unique(fractions, cell)
-    numbers = np.tile(crystal.numbers, len(moves))[keep]
     expected = len(crystal) * abs(np.linalg.det(cell)) / crystal.get_volume()
     assert abs(len(keep) - expected) < 1e-3, "the surface cell lost or doubled atoms"
-    return Atoms(numbers, fractions[keep] @ cell @ axes.T, cell=(cell @ axes.T).round(12), pbc=True)
+    return Atoms(crystal.numbers[keep], fractions[keep] @ cell @ axes.T, cell=(cell @ axes.T).round(12), pbc=True)
 
 
-def _first(vectors: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """The vector of least size; among equals always the same one."""
-    return vectors[np.lexsort((*(-vectors.round(6)).T[::-1], size.round(6)))[0]]
+def rectangular(cell: Atoms, largest: int = 40) -> Atoms:
+    """The smallest surface cell with a right angle.
 
-
-def _shortest_two(plane: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The shortest basis of a plane's lattice, right-handed about the normal, rectangular where it can be."""
-    length = np.linalg.norm(plane, axis=1)
-    plane, length = plane[length > 1e-6], length[length > 1e-6]
-    a = _first(plane, length)
-    turned = np.cross(a, plane) @ normal
-    aside = turned > 1e-6 * length * np.linalg.norm(a)
-    slant = abs(plane[aside] @ a)
-    return a, _first(plane[aside], length[aside] + 1e-3 * slant)
+    Args:
+        cell: from ``oriented``.
+        largest: how many times the area may grow.
+    """
+    plane = np.asarray(cell.cell)[:2, :2]
+    area = abs(np.linalg.det(plane))
+    r = combinations(plane, largest)[1:]
+    r = r[np.lexsort((-r[:, 0].round(6), np.linalg.norm(r, axis=1).round(6)))]
+    length = np.linalg.norm(r, axis=1)
+    best, least = None, largest + 0.5
+    for u in r[length**2 <= largest * area + TOLERANCE]:  # the shorter of the two vectors
+        size = (u[0] * r[:, 1] - u[1] * r[:, 0]) / area
+        size[(size < 0.5) | (abs(r @ u) > 1e-5 * length * np.linalg.norm(u))] = np.inf
+        if size.min() < least - 0.5:
+            best, least = np.array([u, r[np.argmin(size)]]), size.min()
+    if best is None:
+        raise ValueError(f"this plane has no rectangular cell up to {largest} times its smallest one: leave it oblique")
+    P = np.eye(3)
+    P[:2, :2] = best @ np.linalg.inv(plane)
+    wide = make_supercell(cell, np.round(P).astype(int))
+    wide.rotate(-np.degrees(np.arctan2(best[0, 1], best[0, 0])), "z", rotate_cell=True)
+    return wide
 
 
 def _unique(fractions: np.ndarray, cell: np.ndarray) -> np.ndarray:
@@ -90,12 +77,12 @@ def _unique(fractions: np.ndarray, cell: np.ndarray) -> np.ndarray:
     return np.array(keep)
 
 
-def layers_of(cell: Atoms, thickness: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+def layers_of(cell: Atoms, gap: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """Positions within one repeat of the stacking that cuts no layer in two, and the layer of each atom, 0 the highest.
 
     Args:
         cell: from ``oriented``.
-        thickness: a gap in height of more than this starts a new layer, Å.
+        gap: a difference in height of more than this starts a new layer, Å.
     """
     c, z = np.asarray(cell.cell[2]), cell.positions[:, 2]
     z = np.where(np.isclose(z % c[2], c[2], atol=TOLERANCE), 0.0, z % c[2])
@@ -106,19 +93,20 @@ def layers_of(cell: Atoms, thickness: float = 0.1) -> tuple[np.ndarray, np.ndarr
     positions = cell.positions - rise[:, None] * c
     order = np.argsort(positions[:, 2], kind="stable")[::-1]
     layer = np.empty(len(order), dtype=int)
-    layer[order] = np.concatenate([[0], np.cumsum(-np.diff(positions[order, 2]) > thickness)])
+    layer[order] = np.concatenate([[0], np.cumsum(-np.diff(positions[order, 2]) > gap)])
     return positions, layer
 
 
-def stack(cell: Atoms, layers: int, termination: int = 0) -> Atoms:
+def stack(cell: Atoms, layers: int, termination: int = 0, gap: float = 0.1) -> Atoms:
     """The topmost ``layers`` layers of the crystal, not periodic across them; tags number them from the top, 1, 2, ...
 
     Args:
         cell: from ``oriented``.
         layers: how many.
         termination: which of the layers in the cell is the top, 0 the highest.
+        gap: between layers, Å, as for ``layers_of``.
     """
-    positions, layer = layers_of(cell)
+    positions, layer = layers_of(cell, gap)
     n = int(layer.max()) + 1
     if not 0 <= termination < n:
         raise ValueError(f"termination {termination} does not exist: this cut has {n}, counted from 0")
