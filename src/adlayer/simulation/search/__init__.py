@@ -1,0 +1,31 @@
+"""Searches for minima: batched, resumable, with one archive of what is distinct."""
+
+from .annealing import SimulatedAnnealing
+from .basin_hopping import BasinHopping
+from .fingerprint import Fingerprint
+from .landscape import Landscape
+from .minima import Minima
+from .minima_hopping import MinimaHopping
+from .perturbations import Mirror, Permutation, Perturbation, Relocate, Shake, Twist
+from .random_search import RandomSearch
+from .search import Found, Population, Search, find_minima
+
+__all__ = [
+    "BasinHopping",
+    "Fingerprint",
+    "Found",
+    "Landscape",
+    "Minima",
+    "MinimaHopping",
+    "Mirror",
+    "Permutation",
+    "Perturbation",
+    "Population",
+    "RandomSearch",
+    "Relocate",
+    "Search",
+    "Shake",
+    "SimulatedAnnealing",
+    "Twist",
+    "find_minima",
+]

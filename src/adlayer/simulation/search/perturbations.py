@@ -1,0 +1,232 @@
+"""How structures are changed to fall into other minima: moves of basin hopping, mutations of a population.
+
+A perturbation takes one structure and gives new positions. Elements are exchanged by exchanging places, so that the
+list of atoms stays what it was. Lengths are in units of the atoms' own sizes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import pi
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ...config import Part
+from ...structures import Structures
+from .geometry import direction, rotation
+
+
+@dataclass(frozen=True)
+class Here:
+    """One structure, as a move sees it."""
+
+    structures: Structures
+    free: Bool[Tensor, "atoms"]
+    size: Float[Tensor, "atoms"]  # radii such that neighbors touch, Å
+    energies: Float[Tensor, "atoms"] | None = None  # of the atoms, eV, where the method knows them
+
+    @property
+    def x(self) -> Float[Tensor, "atoms 3"]:
+        return self.structures.positions
+
+    @property
+    def mobile(self) -> list[int]:
+        return self.free.nonzero()[:, 0].tolist()
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether nothing repeats and nothing is fixed."""
+        return not bool(self.structures.pbc.any()) and bool(self.free.all())
+
+    @property
+    def center(self) -> Float[Tensor, "3"]:
+        return self.x[self.free].mean(0)
+
+    def neighbors(self) -> Float[Tensor, "atoms"]:
+        """How many neighbors each atom has, counted smoothly."""
+        from ...neighbors import find_pairs
+
+        pairs = find_pairs(self.structures, 4 * float(self.size.max()))
+        r = torch.linalg.vector_norm(pairs.vectors, dim=-1) / (self.size[pairs.i] + self.size[pairs.j])
+        return torch.zeros_like(self.size).index_add(0, pairs.i, torch.sigmoid(20 * (1.25 - r)))
+
+
+class Perturbation(Part, ABC):
+    """A change of one structure."""
+
+    @abstractmethod
+    def __call__(self, here: Here, reach: float, generator: torch.Generator) -> Float[Tensor, "atoms 3"]:
+        """New positions.
+
+        Args:
+            here: the structure.
+            reach: a factor for how far it goes, 1 by default, which a search may adapt.
+            generator: of all random numbers.
+        """
+
+    def serves(self, here: Here) -> bool:
+        """Whether it means something for such a structure."""
+        return True
+
+
+@dataclass(frozen=True)
+class Shake(Perturbation):
+    """Every atom that may move is displaced, uniformly in a cube: Wales and Doye, J. Phys. Chem. A 101, 5111 (1997).
+
+    Args:
+        amplitude: half the edge of the cube, in bond lengths.
+    """
+
+    amplitude: float = 0.36
+
+    def __call__(self, here: Here, reach: float, generator: torch.Generator) -> Float[Tensor, "atoms 3"]:
+        u = 2 * torch.rand(here.x.shape, generator=generator, dtype=here.x.dtype) - 1
+        return here.x + (self.amplitude * reach) * (2 * here.size * here.free)[:, None] * u
+
+
+@dataclass(frozen=True)
+class Twist(Perturbation):
+    """A cluster is cut by a plane through its center, and one side turned about the normal of the plane.
+
+    Args:
+        angle: largest turn, degrees.
+    """
+
+    angle: float = 180.0
+
+    def __call__(self, here: Here, reach: float, generator: torch.Generator) -> Float[Tensor, "atoms 3"]:
+        axis, u = direction(here.x, generator), 2 * float(torch.rand((), generator=generator, dtype=torch.float64)) - 1
+        away = here.x - here.center
+        turned = here.center + away @ rotation(axis, u * self.angle * pi / 180).mT
+        return torch.where((away @ axis > 0)[:, None], turned, here.x)
+
+    def serves(self, here: Here) -> bool:
+        return here.is_cluster and len(here.x) > 3
+
+
+@dataclass(frozen=True)
+class Permutation(Perturbation):
+    """Atoms of different elements exchange their places.
+
+    Args:
+        pairs: how many pairs, at most.
+    """
+
+    pairs: int = 1
+
+    def __call__(self, here: Here, reach: float, generator: torch.Generator) -> Float[Tensor, "atoms 3"]:
+        x, mobile, numbers = here.x.clone(), here.mobile, here.structures.numbers
+        for _ in range(_draw(self.pairs, generator) + 1):
+            a = mobile[_draw(len(mobile), generator)]
+            others = [b for b in mobile if numbers[b] != numbers[a]]
+            b = others[_draw(len(others), generator)]
+            x[[a, b]] = x[[b, a]]
+        return x
+
+    def serves(self, here: Here) -> bool:
+        return len(here.structures.numbers[here.free].unique()) > 1
+
+
+@dataclass(frozen=True)
+class Relocate(Perturbation):
+    """The atoms that are bound most weakly are taken away and dropped elsewhere onto the surface, until they touch.
+
+    On a cluster they come from a random direction (the angular move of Wales and Doye, 1997), on a slab down its
+    normal at a random place. Weakly bound are atoms of high energy, where the method gives energies of atoms, else
+    those with few neighbors.
+
+    Args:
+        atoms: how many, at most.
+        weakest: among how many of the weakest the atom is drawn.
+    """
+
+    atoms: int = 2
+    weakest: int = 4
+
+    def __call__(self, here: Here, reach: float, generator: torch.Generator) -> Float[Tensor, "atoms 3"]:
+        weakness = here.energies if here.energies is not None else -here.neighbors()
+        weakness = torch.where(here.free, weakness, torch.full_like(weakness, -torch.inf))
+        x, order = here.x.clone(), torch.argsort(weakness, descending=True, stable=True).tolist()
+        order = order[: min(self.weakest, int(here.free.sum()))]
+        for _ in range(min(_draw(self.atoms, generator) + 1, len(order))):
+            a = order.pop(_draw(len(order), generator))
+            x[a] = drop(here, x, a, generator)
+        return x
+
+    def serves(self, here: Here) -> bool:
+        return not bool(here.structures.pbc.all()) and len(here.x) > 1
+
+
+def drop(here: Here, x: Float[Tensor, "atoms 3"], a: int, generator: torch.Generator) -> Float[Tensor, "3"]:
+    """Where atom ``a`` first touches another as it comes from outside along a random line."""
+    pbc, cell = here.structures.pbc[0], here.structures.cell[0]
+    rest = torch.cat([x[:a], x[a + 1 :]])
+    touch = here.size[a] + torch.cat([here.size[:a], here.size[a + 1 :]])
+    if not bool(pbc.any()):
+        down, at = -direction(x, generator), rest.mean(0)
+    else:
+        u = torch.rand(3, generator=generator, dtype=x.dtype) * pbc
+        at, down = u @ cell, _normal_to(cell[pbc], generator)
+        images = [torch.arange(-1, 2) if p else torch.zeros(1, dtype=torch.long) for p in pbc]
+        shifts = torch.cartesian_prod(*images).to(x) @ cell
+        rest, touch = (rest[None] + shifts[:, None]).reshape(-1, 3), touch.repeat(len(shifts))
+    along = (rest - at) @ down
+    aside = (rest - at - along[:, None] * down).square().sum(-1)
+    met = aside < touch.square()
+    if not bool(met.any()):  # the line misses everything: aim at the nearest atom
+        nearest = int(aside.argmin())
+        return rest[nearest] - touch[nearest] * down
+    first = (along[met] - (touch[met].square() - aside[met]).sqrt()).min()
+    return at + first * down
+
+
+def _normal_to(rows: Float[Tensor, "periodic 3"], generator: torch.Generator) -> Float[Tensor, "3"]:
+    """Down onto a slab from above; towards a wire from a random side."""
+    if len(rows) == 2:
+        normal = torch.linalg.cross(rows[0], rows[1])
+        return -normal / torch.linalg.vector_norm(normal)
+    v = direction(rows, generator)
+    axis = rows[0] / torch.linalg.vector_norm(rows[0])
+    v = v - (v @ axis) * axis
+    return -v / torch.linalg.vector_norm(v)
+
+
+def _draw(n: int, generator: torch.Generator) -> int:
+    return int(torch.randint(n, (1,), generator=generator))
+
+
+@dataclass(frozen=True)
+class Mirror(Perturbation):
+    """A cluster is cut by a plane through its center; one side is replaced by the mirror image of the other.
+
+    Elements follow their places in height, so that the composition stays.
+    """
+
+    def __call__(self, here: Here, reach: float, generator: torch.Generator) -> Float[Tensor, "atoms 3"]:
+        axis, x = direction(here.x, generator), here.x.clone()
+        height = (here.x - here.center) @ axis
+        for z in here.structures.numbers.unique().tolist():
+            mine = (here.structures.numbers == z).nonzero()[:, 0]
+            order = mine[torch.argsort(height[mine], stable=True)]
+            half = len(order) // 2
+            upper = order[len(order) - half :]
+            x[order[:half]] = here.x[upper] - 2 * (height[upper].clamp_min(0))[:, None] * axis
+        return x
+
+    def serves(self, here: Here) -> bool:
+        return here.is_cluster and len(here.x) > 3
+
+
+def choose(moves: list | None, here: Here) -> list[Perturbation]:
+    """The moves that were asked for, or all that serve; raises ``ValueError`` for one that means nothing here."""
+    if moves is None:
+        return [move for move in (Shake(), Relocate(), Twist(), Permutation()) if move.serves(here)]
+    for move in moves:
+        if not move.serves(here):
+            needs = {"Permutation": "two elements among the atoms that move", "Relocate": "a surface"}
+            need = needs.get(type(move).__name__, "a free cluster of four atoms or more")
+            raise ValueError(f"{type(move).__name__} needs {need}")
+    return list(moves)
