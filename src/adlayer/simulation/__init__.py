@@ -1,38 +1,51 @@
 """Simulations: batched, resumable, and driven by anything that evaluates structures."""
 
 from .barostats import MTK, Barostat, CellRescaling
+from .curvature import Modes, lowest_modes
+from .dimer import Dimer
 from .dynamics import Langevin, VelocityVerlet
 from .engine import Engine, Evaluate
+from .interpolation import IDPP, interpolate
 from .motion import Dynamics, Motion
+from .paths import NEB, StringMethod
 from .relaxation import FIRE, LBFGS
 from .run import Run, relax, run
 from .state import State, fixed_atoms
 from .thermostats import Bussi, NoseHoover
 from .trajectory import Trajectory
-from .watch import MaxTemperature, MaxUncertainty, MinDistance, Watch
+from .watch import MaxDrift, MaxStrain, MaxTemperature, MaxUncertainty, MinDistance, Watch
 
 __all__ = [
     "FIRE",
+    "IDPP",
     "LBFGS",
     "MTK",
+    "NEB",
     "Barostat",
     "Bussi",
     "CellRescaling",
+    "Dimer",
     "Dynamics",
     "Engine",
     "Evaluate",
     "Langevin",
+    "MaxDrift",
+    "MaxStrain",
     "MaxTemperature",
     "MaxUncertainty",
     "MinDistance",
+    "Modes",
     "Motion",
     "NoseHoover",
     "Run",
     "State",
+    "StringMethod",
     "Trajectory",
     "VelocityVerlet",
     "Watch",
     "fixed_atoms",
+    "interpolate",
+    "lowest_modes",
     "relax",
     "run",
 ]

@@ -13,6 +13,8 @@ from ..potential import Prediction
 from ..structures import Structures
 from .state import COORDINATES, SECOND, SYSTEMS, State, largest
 
+CURVATURE = 70.0  # eV/Å², with which L-BFGS makes its first step: that of a stiff bond
+
 
 @dataclass(frozen=True, eq=False)
 class Descent(State):
@@ -40,29 +42,30 @@ class Descent(State):
         """The largest force on an atom, or on the cell as a force per atom, eV/Å; of all that belong together."""
         size = torch.linalg.vector_norm(self.f, dim=-1)
         n = self.structures.n_atoms
-        return self._over(torch.maximum(largest(size[:n], self.structures), size[n:].reshape(-1, 3).amax(-1)), "amax")
+        return self.over(torch.maximum(largest(size[:n], self.structures), size[n:].reshape(-1, 3).amax(-1)), "amax")
 
     def dot(self, a: Tensor, b: Tensor) -> Float[Tensor, "systems"]:
         """Scalar products, of each system or of all that belong together."""
         n = self.structures.n_systems
         if n == 1:
             return (a * b).sum().reshape(1)
-        return self._over(a.new_zeros(n).index_add(0, self.owner, (a * b).sum(-1)), "sum")
+        return self.over(a.new_zeros(n).index_add(0, self.owner, (a * b).sum(-1)), "sum")
 
     def capped(self, dx: Tensor, longest: float) -> Float[Tensor, "coordinates 3"]:
         """Steps, each as a whole shortened until its longest move is ``longest``."""
         own, length = self.owner, torch.linalg.vector_norm(dx, dim=-1)
-        length = self._over(dx.new_zeros(self.structures.n_systems).scatter_reduce(0, own, length, "amax"), "amax")
+        length = self.over(dx.new_zeros(self.structures.n_systems).scatter_reduce(0, own, length, "amax"), "amax")
         return dx * (longest / length.clamp_min(longest))[own, None]
 
     def forgetting(self, which: Bool[Tensor, "systems"]) -> Descent:
         """Without what was learned on the way, in systems whose forces are no longer those that it was learned from."""
         return self
 
-    def _over(self, x: Float[Tensor, "systems"], how: str) -> Float[Tensor, "systems"]:
+    def over(self, x: Float[Tensor, "systems"], how: str) -> Float[Tensor, "systems"]:
+        """The sum, or the largest (``"amax"``), of all systems that belong together, for each of them."""
         if (group := self.together) is None or not len(x):
             return x
-        return x.new_zeros(int(group.max()) + 1).scatter_reduce(0, group, x, how)[group]
+        return x.new_zeros(int(group.max()) + 1).scatter_reduce(0, group, x, how, include_self=False)[group]
 
 
 Move = Callable[[Tensor], Descent]
@@ -115,13 +118,13 @@ class LBFGSState(Descent):
     H: Float[Tensor, "systems"] = field(metadata=SYSTEMS)  # inverse curvature to begin with, Å²/eV
 
     @staticmethod
-    def begin(first: dict, curvature: float = 70.0) -> dict:
+    def begin(first: dict, curvature: float = CURVATURE) -> dict:
         """What is remembered before the first step."""
         n, none = len(first["start"]), first["x"][None, :0].new_zeros(0, *first["x"].shape)
         return {"s": none, "y": none, "rho": none.new_zeros(0, n), "H": none.new_full((n,), 1 / curvature)}
 
     def forgetting(self, which: Bool[Tensor, "systems"]) -> LBFGSState:
-        return replace(self, rho=self.rho * ~which)
+        return replace(self, rho=self.rho * ~which, H=torch.where(which, 1 / CURVATURE, self.H))
 
 
 def lbfgs(
@@ -129,7 +132,7 @@ def lbfgs(
     move: Move,
     max_move: float,
     memory: int = 10,
-    curvature: float = 70.0,
+    curvature: float = CURVATURE,
     rise: float = torch.inf,
 ) -> LBFGSState:
     """One step of limited-memory BFGS: Nocedal and Wright, Numerical Optimization (2006), algorithm 7.4.
@@ -158,6 +161,14 @@ def lbfgs(
     blind = back & ~bent  # it would be made again
     H, rho = torch.where(blind, 0.1 * H, H), newest[2] * ~blind
     return replace(_taken_back(moved, state, back), s=newest[0], y=newest[1], rho=rho, H=H)
+
+
+def steady(state: LBFGSState, move: Move, max_move: float) -> LBFGSState:
+    """One step of L-BFGS for forces that are no gradient, as towards a path or a saddle: it forgets when they grow."""
+    moved = lbfgs(state, move, max_move)
+    grown = moved.dot(moved.f, moved.f) > 4 * state.dot(state.f, state.f)
+    blind = moved.rho[0] == 0
+    return moved.forgetting(grown | blind) if bool((grown | blind).any()) else moved
 
 
 def _taken_back(moved: Descent, state: Descent, back: Bool[Tensor, "systems"]) -> Descent:
