@@ -8,7 +8,9 @@ from .das import DAS, das
 from .defects import Adatoms, Kinks, Vacancies
 from .dimers import Dimers
 from .generator import Generator, Given
+from .interfaces import Interface, interface
 from .liquids import Liquid, Slit, SolidLiquid
+from .matching import Match, match_lattices
 from .nanocrystals import Winterbottom, Wulff, wulff_particle
 from .packing import pack
 from .particles import Decahedron, Icosahedron, Octahedron, RandomParticle
@@ -19,6 +21,7 @@ from .reconstructions import HexagonalTop, MissingRow
 from .seeds import RandomSurfaces
 from .slab import Slab, slab
 from .steps import Vicinal, vicinal
+from .supported import Supported, supported
 from .symmetry import orbits, point_group, symmetries
 from .terminations import terminations
 from .wulff import wulff_shape
@@ -36,8 +39,10 @@ __all__ = [
     "Given",
     "HexagonalTop",
     "Icosahedron",
+    "Interface",
     "Kinks",
     "Liquid",
+    "Match",
     "MissingRow",
     "Nanotube",
     "Octahedron",
@@ -52,16 +57,20 @@ __all__ = [
     "Slit",
     "SolidLiquid",
     "Strained",
+    "Supported",
     "Vacancies",
     "Vicinal",
     "Winterbottom",
     "Wulff",
     "alloy",
     "das",
+    "interface",
+    "match_lattices",
     "orbits",
     "pack",
     "point_group",
     "slab",
+    "supported",
     "symmetries",
     "tasker",
     "terminations",
