@@ -170,14 +170,17 @@ def _by_distances(images: Structures, path: Tensor, t: Tensor, fixed: Tensor | N
     from .paths import NEB
 
     first, last = is_first(path), is_last(path)
-    inner = (~first & ~last).nonzero()[:, 0].tolist()
+    between = ~first & ~last
+    inner = between.nonzero()[:, 0].tolist()
     start_of, end_of = (x.nonzero()[:, 0][path[inner]].tolist() for x in (first, last))
     potential = IDPP(images[start_of], images[end_of], t[inner])
 
     def evaluate(structures: Structures) -> Prediction:
         if len(structures) == len(inner):
             return potential(structures)
-        return Prediction(structures.positions.new_zeros(len(structures)), torch.zeros_like(structures.positions))
+        said, none = potential(structures[inner]), torch.zeros_like(structures.positions)
+        energy = none.new_zeros(len(structures)).masked_scatter(between, said.energy)
+        return Prediction(energy, none.masked_scatter(between[structures.system, None], said.forces))
 
     engine = NEB(climb=False, fmax=0.05, max_steps=60)
     state = engine.init(evaluate, images, fixed=fixed, path=path)
