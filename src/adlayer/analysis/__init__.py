@@ -2,8 +2,12 @@
 
 from .dimers import DimerLength, DimerTilt, Reconstructions, find_dimers, tilts
 from .elasticity import BirchMurnaghan, ElasticConstants, EquationOfState, birch_murnaghan
+from .melting import Melting
+from .mobility import lindemann
 from .quantity import Analysis, Findings, Observable, Quantity
 from .surface_energy import SurfaceEnergy, surface_energy
+from .thermodynamics import SurfaceThermodynamics
+from .thickness import SurfaceConvergence
 from .vibrations import Vibrations, frequencies, hessian
 
 __all__ = [
@@ -14,15 +18,19 @@ __all__ = [
     "ElasticConstants",
     "EquationOfState",
     "Findings",
+    "Melting",
     "Observable",
     "Quantity",
     "Reconstructions",
+    "SurfaceConvergence",
     "SurfaceEnergy",
+    "SurfaceThermodynamics",
     "Vibrations",
     "birch_murnaghan",
     "find_dimers",
     "frequencies",
     "hessian",
+    "lindemann",
     "surface_energy",
     "tilts",
 ]

@@ -92,17 +92,17 @@ def surface_energy(
     """Energy of the surface, eV/Å²; see ``SurfaceEnergy`` for what is compared with what."""
     area = float(np.linalg.norm(np.cross(slab.cell[0], slab.cell[1])))
     if symmetric is None:
-        return (energy - bulk_energy * _units(slab.symbols, bulk.symbols)) / (2 * area)
+        return (energy - bulk_energy * units_of(slab.symbols, bulk.symbols)) / (2 * area)
     if abs(np.linalg.norm(np.cross(symmetric.cell[0], symmetric.cell[1])) - area) > 1e-3 * area:
         raise ValueError("the slab passivated on both sides must have the same area as the one whose top is wanted")
     left = Counter(slab.symbols)
     for symbol, n in Counter(symmetric.symbols).items():
         left[symbol] -= n / 2
-    n = _units({s: x for s, x in left.items() if abs(x) > 1e-9}, bulk.symbols)
+    n = units_of({s: x for s, x in left.items() if abs(x) > 1e-9}, bulk.symbols)
     return (energy - symmetric_energy / 2 - n * bulk_energy) / area
 
 
-def _units(atoms, bulk) -> float:
+def units_of(atoms, bulk) -> float:
     """How many times the bulk's cell holds these atoms; raises ``ValueError`` if its composition differs."""
     have, unit = Counter(atoms) if not isinstance(atoms, dict) else atoms, Counter(bulk)
     ratios = {symbol: have.get(symbol, 0) / n for symbol, n in unit.items()}

@@ -11,6 +11,7 @@ from .paths import NEB, StringMethod
 from .relaxation import FIRE, LBFGS
 from .run import Run, relax, run
 from .state import State, fixed_atoms
+from .tempering import Tempering
 from .thermostats import Bussi, NoseHoover
 from .trajectory import Trajectory
 from .watch import MaxDrift, MaxStrain, MaxTemperature, MaxUncertainty, MinDistance, Watch
@@ -40,6 +41,7 @@ __all__ = [
     "Run",
     "State",
     "StringMethod",
+    "Tempering",
     "Trajectory",
     "VelocityVerlet",
     "Watch",
