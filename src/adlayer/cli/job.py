@@ -22,17 +22,21 @@ from .recipe import default_folder, folder_option, override, read_toml, set_opti
 @folder_option
 @set_option
 def run(recipe: Path, folder: Path | None, settings: tuple[str, ...]) -> None:
-    """Do the whole job that RECIPE describes: structures, labels, fit, active learning, checks, simulation, report.
+    """Do the whole job that RECIPE describes: structures, labels, fit, active learning, checks, studies, report.
+
+    A recipe without a reference method, or with nothing but one, learns nothing: it studies what is ready.
 
     Interrupted at any point, the same command goes on where it was.
     """
     import inspect
 
-    from ..active.job import Job
+    from ..active.job import Active, Job, Split
     from ..active.recipe import run as run_job
     from .console import Console
 
-    spec = override(read_toml(recipe), settings, {"": inspect.signature(Job).parameters})
+    sections = {"": Job, "active": Active, "split": Split}
+    known = {name: inspect.signature(section).parameters for name, section in sections.items()}
+    spec = override(read_toml(recipe), settings, known)
     text = recipe.read_text(encoding="utf-8")
     print_summary(run_job(spec, folder or default_folder(recipe), Console(), text))
 
