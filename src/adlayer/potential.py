@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .config import Part, build, find_class
 from .graph import Graph
-from .kernels.edges import forces_from_edges
+from .kernels.edges import forces_from_edges, virial_from_edges
 from .neighbors import NeighborList
 from .structures import Structures, sum_systems
 from .threads import use_threads
@@ -64,6 +64,14 @@ class Potential(Part, nn.Module, ABC):
 
     def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction | None:
         """For one that knows its own doubt: all that ``evaluate`` gives, with ``std``; None: only ``forward``."""
+        return None
+
+    def deviations(self, graph: Graph) -> Float[Tensor, "systems M"] | None:
+        """For one made of many: how the energies deviate together, such that the std of any ``c · E`` is ``|c · D|``.
+
+        So the doubt about a difference, such as a barrier, is known, in which most of the doubt about either energy
+        cancels. eV; None: not known.
+        """
         return None
 
     @property
@@ -364,14 +372,9 @@ def _along_edges(potential: Potential, graph: Graph, create_graph: bool, stress:
         said = potential(graph.with_vectors(vectors))
         g = _gradient(said.energy, [vectors], create_graph)[0]
     forces = forces_from_edges(g, graph)
-    if not stress:
-        return said, forces, None
-    if graph.n_systems == 1:
-        virial = (vectors.mT @ g)[None]
-    else:
-        outer = vectors[:, :, None] * g[:, None, :]
-        virial = outer.new_zeros(graph.n_systems, 3, 3).index_add(0, graph.structures.system[graph.i], outer)
-    return said, forces, virial
+    if not create_graph:
+        vectors = vectors.detach()
+    return said, forces, virial_from_edges(vectors, g, graph) if stress else None
 
 
 def _along_positions(potential: Potential, graph: Graph, create_graph: bool, stress: bool):
@@ -442,6 +445,10 @@ class Evaluator:
         self.potential, self.forces, self.stress, self.std = potential, forces, stress, std
         self.neighbors = NeighborList(potential.cutoff, skin)
         self._numbers: Tensor | None = None
+
+    def deviations(self, structures: Structures) -> Float[Tensor, "systems M"] | None:
+        """How the energies deviate together, where the potential knows it; see ``Potential``."""
+        return self.potential.deviations(Graph.of(structures, self.potential.cutoff))
 
     def __call__(self, structures: Structures) -> Prediction:
         if self._numbers is None or not torch.equal(self._numbers, structures.numbers):

@@ -135,10 +135,9 @@ class CellRescaling(Barostat):
         v = kick(state, dt / 2)
         unit = GPA * 10.0 ** (3 - old.pbc.sum(1).to(D))
         rate = dt / (_trace(D) * self.cell_relaxation * self.modulus * unit * old.measure)  # 1/eV
-        R = torch.randn(old.n_systems, 3, 3, generator=generator, dtype=D.dtype).to(D.device)
         pull = state.virial(v) - (P * old.measure)[:, None, None] * D
-        e = rate[:, None, None] * pull + (2 * BOLTZMANN * T * rate).sqrt()[:, None, None] * 0.5 * (R + R.mT)
-        e = self.allowed(e, D)
+        noise = (2 * BOLTZMANN * T * rate).sqrt()[:, None, None] * _white(rate, generator)
+        e = self.allowed(rate[:, None, None] * pull + noise, D)
         F, inverse = torch.linalg.matrix_exp(e), torch.linalg.matrix_exp(-e)
         x = _times(old.positions + dt / 2 * v, F, old)
         before, v = kinetic(state, v), _times(v, inverse, old)
@@ -221,13 +220,15 @@ class MTK(Barostat):
         modes = {"isotropic": torch.ones_like(d), "independent": d, "free": d * (d + 1) / 2}[self.shape]
         atoms = chain(first, first.freedom, self.links, self.relaxation, generator)
         cell = chain(first, modes, self.links, self.cell_relaxation, generator)
-        kT = BOLTZMANN * torch.maximum(first.temperature, first.final).clamp_min(1.0)
+        W = (first.freedom + d) * BOLTZMANN * torch.maximum(first.temperature, first.final).clamp_min(1.0)
+        W = W * self.cell_relaxation**2 / d
+        white = _white(d, generator)
         state = BreathingChained(
             **{f.name: getattr(first, f.name) for f in fields(first)},
             **atoms,
             **{f"cell_{name}": cell[name] for name in ("xi", "v_xi", "Q")},
-            strain_rate=torch.zeros_like(first.strained),
-            W=(first.freedom + d) * kT * self.cell_relaxation**2 / d,
+            strain_rate=self.allowed((BOLTZMANN * first.temperature / W).sqrt()[:, None, None] * white, first.strained),
+            W=W,
             modes=modes,
             pressing=first.pressure,
         )
@@ -296,6 +297,12 @@ def _directions(structures: Structures, cell: bool | list[bool], shape: Shape) -
 
 def _trace(x: Float[Tensor, "systems 3 3"]) -> Float[Tensor, "systems"]:
     return x.diagonal(dim1=1, dim2=2).sum(1)
+
+
+def _white(like: Float[Tensor, "systems"], generator: torch.Generator) -> Float[Tensor, "systems 3 3"]:
+    """Symmetric tensors whose projection on any strain of unit norm is of normal distribution."""
+    R = torch.randn(len(like), 3, 3, generator=generator, dtype=like.dtype).to(like.device)
+    return 0.5 * (R + R.mT)
 
 
 def _times(

@@ -85,8 +85,8 @@ class NoseHoover(Dynamics):
     """Nosé-Hoover chains: Martyna, Klein and Tuckerman, J. Chem. Phys. 97, 2635 (1992).
 
     Deterministic and time-reversible: ``dv/dt = F/m - v_1 v``, where the first link feels
-    ``Q_1 dv_1/dt = 2K - n k_B T - Q_1 v_1 v_2``, and each further link the one before it. The chain moves before and after
-    each step of velocity Verlet, split after Suzuki and Yoshida: Martyna et al., Mol. Phys. 87, 1117 (1996).
+    ``Q_1 dv_1/dt = 2K - n k_B T - Q_1 v_1 v_2``, and each further link the one before it. The chain moves for half a
+    step before and after velocity Verlet, split after Suzuki and Yoshida: Martyna et al., Mol. Phys. 87, 1117 (1996).
 
     Args:
         temperature: K; a list is spread evenly over the systems (two numbers: from the one to the other).

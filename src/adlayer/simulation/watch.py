@@ -51,7 +51,7 @@ class MaxTemperature(Watch):
     what = "temperature (K)"
 
     def measure(self, state: State) -> Float[Tensor, "systems"]:
-        return state.kinetic_temperature
+        return _known(self, state, "kinetic_temperature", "dynamics")
 
 
 @dataclass(frozen=True)
@@ -97,3 +97,43 @@ class MaxUncertainty(Watch):
                 "MaxUncertainty needs predictions with standard deviations of forces: evaluate with an ensemble"
             )
         return largest(torch.linalg.vector_norm(std.forces, dim=-1) * state.free, state.structures)
+
+
+@dataclass(frozen=True)
+class MaxDrift(Watch):
+    """Stop when what the equations of motion conserve is lost: the time step is too long, or forces are no derivatives.
+
+    Args:
+        limit: eV/atom.
+    """
+
+    limit: float = 0.01
+    what = "drift of the conserved energy (eV/atom)"
+
+    def measure(self, state: State) -> Float[Tensor, "systems"]:
+        start = _known(self, state, "origin", "dynamics")
+        return (state.conserved - start).abs() / state.structures.counts
+
+
+@dataclass(frozen=True)
+class MaxStrain(Watch):
+    """Stop when a cell has strained too far from where it started: the largest element of the strain.
+
+    Args:
+        limit: of the strain.
+    """
+
+    limit: float = 0.3
+    what = "strain of the cell (Å/Å)"
+
+    def measure(self, state: State) -> Float[Tensor, "systems"]:
+        start = _known(self, state, "start", "a run in which cells move")
+        pbc = state.structures.pbc[:, :, None]
+        now, start = pbc * state.structures.cell, pbc * start
+        return (torch.linalg.pinv(start) @ (now - start)).abs().amax((1, 2))
+
+
+def _known(watch: Watch, state: State, name: str, where: str) -> Tensor:
+    if not hasattr(state, name):
+        raise ValueError(f"{type(watch).__name__} can only watch {where}, where it knows its quantity")
+    return getattr(state, name)
