@@ -1,5 +1,6 @@
 """What people study, from a formula or a file: bulk, slabs, reconstructions, and disorder on all of them."""
 
+from .adsorption import Adsorbates
 from .alloys import Alloy, alloy
 from .amorphous import AmorphousSlab
 from .bulk import Bulk, Strained
@@ -12,6 +13,7 @@ from .interfaces import Interface, interface
 from .liquids import Liquid, Slit, SolidLiquid
 from .matching import Match, match_lattices
 from .nanocrystals import Winterbottom, Wulff, wulff_particle
+from .overlayers import Overlayers
 from .packing import pack
 from .particles import Decahedron, Icosahedron, Octahedron, RandomParticle
 from .polarity import tasker
@@ -19,16 +21,19 @@ from .pores import Filled, Nanotube, Pore, Sheet
 from .rearranged import Rearranged
 from .reconstructions import HexagonalTop, MissingRow
 from .seeds import RandomSurfaces
+from .sites import adsorption_sites
 from .slab import Slab, slab
 from .steps import Vicinal, vicinal
 from .supported import Supported, supported
 from .symmetry import orbits, point_group, symmetries
 from .terminations import terminations
+from .wood import supercell
 from .wulff import wulff_shape
 
 __all__ = [
     "DAS",
     "Adatoms",
+    "Adsorbates",
     "Alloy",
     "AmorphousSlab",
     "Bulk",
@@ -46,6 +51,7 @@ __all__ = [
     "MissingRow",
     "Nanotube",
     "Octahedron",
+    "Overlayers",
     "Pore",
     "RandomParticle",
     "RandomSurfaces",
@@ -62,6 +68,7 @@ __all__ = [
     "Vicinal",
     "Winterbottom",
     "Wulff",
+    "adsorption_sites",
     "alloy",
     "das",
     "interface",
@@ -70,6 +77,7 @@ __all__ = [
     "pack",
     "point_group",
     "slab",
+    "supercell",
     "supported",
     "symmetries",
     "tasker",
