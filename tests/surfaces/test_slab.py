@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bcc110, bulk, diamond100, fcc100, fcc111, fcc211
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
@@ -86,6 +87,7 @@ def test_both_sides_and_bond_length():
     assert not atoms.constraints
 
 
+@pytest.mark.filterwarnings("ignore:.*Tasker type III")
 def test_terminations_of_a_compound():
     """Rocksalt (111) ends in the one element or the other; (100) has both in each layer."""
     rocksalt = bulk("MgO", "rocksalt", a=4.21, cubic=True)
@@ -138,3 +140,82 @@ def test_where_a_crystal_comes_from(tmp_path):
 def test_bad_slabs_are_one_sentence(change, words):
     with pytest.raises(ValueError, match=words):
         build({"Slab": {"of": "Si", "miller": [1, 0, 0]} | change}, Generator)({}, None)
+
+
+def test_orthogonal_cells():
+    """Rectangular where there is one: 1x√3 of (111), as ASE builds it; none for a plane of a triclinic crystal."""
+    atoms = slab(bulk("Cu", cubic=True), [1, 1, 1], layers=4, orthogonal=True)
+    theirs = fcc111("Cu", (1, 2, 4), orthogonal=True, a=3.61)
+    assert np.allclose(atoms.cell.lengths()[:2], theirs.cell.lengths()[:2], rtol=1e-3)
+    assert np.allclose(atoms.cell.angles(), 90)
+    assert np.bincount(atoms.get_tags()).tolist() == [0, 2, 2, 2, 2]
+    assert atoms.cell[0, 1] == pytest.approx(0, abs=1e-9)
+    oblique = slab(bulk("Cu", cubic=True), [1, 1, 1], layers=4)
+    bonds = [sorted(coordination(a, 2.8)) for a in (oblique * (2, 1, 1), atoms)]
+    assert bonds[0] == bonds[1]
+    assert len(slab(bulk("Si", cubic=True), [1, 1, 1], passivate="H", orthogonal=True)) == 2 * 7
+    skew = Atoms("Cu", cell=[[2.5, 0, 0], [0.31, 2.7, 0], [0.2, 0.53, 2.9]], pbc=True)
+    with pytest.raises(ValueError, match="leave it oblique"):
+        slab(skew, [0, 0, 1], orthogonal=True)
+
+
+def test_thickness_in_angstrom():
+    for thickness, layers in ((5.5, 4), (6.2, 4), (6.3, 5)):  # Cu(111): 2.084 Å from layer to layer
+        atoms = slab(bulk("Cu", cubic=True), [1, 1, 1], thickness=thickness)
+        assert atoms.get_tags().max() == layers
+        assert np.ptp(atoms.positions[:, 2]) >= thickness
+    assert slab(bulk("Si", cubic=True), [1, 1, 1], thickness=3.2).get_tags().max() == 4  # 0.78 and 2.35 Å in turn
+
+
+def test_vacuum_on_each_side():
+    z = (atoms := slab(bulk("Cu", cubic=True), [1, 0, 0], vacuum=[2.0, 7.0])).positions[:, 2]
+    assert z.min() == pytest.approx(2.0)
+    assert atoms.cell[2, 2] - z.max() == pytest.approx(7.0)
+
+
+@pytest.mark.parametrize("miller", [[1, 0, 0], [4, 3, 2], [101, 100, 98], [-3, 5, 1]])
+@pytest.mark.parametrize("name", ["Si", "Mg"])
+def test_any_plane(name, miller):
+    """The area is that of the reciprocal vector, or more where planes repeat less often; inside is the crystal."""
+    crystal = bulk(name, cubic=True) if name == "Si" else bulk(name)
+    atoms = slab(crystal, miller, thickness=8.0)
+    spacing = 1 / np.linalg.norm(crystal.cell.reciprocal().T @ miller)
+    per_point = crystal.get_volume() / len(crystal) * 2
+    area = np.linalg.norm(np.cross(atoms.cell[0], atoms.cell[1]))
+    assert area * spacing / per_point in (pytest.approx(1), pytest.approx(2), pytest.approx(4))
+    cutoff = {"Si": 2.5, "Mg": 3.3}[name]
+    assert coordination(atoms, cutoff).max() == coordination(crystal, cutoff)[0]
+    assert neighbor_list("d", atoms, cutoff).min() == pytest.approx(neighbor_list("d", crystal, cutoff).min())
+
+
+def test_hexagonal_indices():
+    magnesium = bulk("Mg")
+    four, three = slab(magnesium, [1, 0, -1, 0], layers=4), slab(magnesium, [1, 0, 0], layers=4)
+    assert np.allclose(four.positions, three.positions)
+    with pytest.raises(ValueError, match="first three sum to zero"):
+        slab(magnesium, [1, 0, 1, 0])
+
+
+def test_a_crystal_must_be_periodic():
+    with pytest.raises(ValueError, match="periodic in three directions"):
+        slab(fcc111("Cu", (1, 1, 3), vacuum=5), [1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"vacuum": -1.0}, "zero or more on each side, got -1.0"),
+        ({"vacuum": [5.0, -1.0]}, "zero or more on each side"),
+        ({"repeat": [0, 1]}, "one or more each"),
+        ({"repeat": [1, 1, 2]}, "two numbers of cells"),
+        ({"thickness": -3.0}, "thickness is a length"),
+        ({"gap": 0.0}, "gap is a length"),
+        ({"miller": [1, 0.5, 0]}, "three integers"),
+        ({"termination": 2}, "termination 2 does not exist: this cut has 2"),
+        ({"passivate": "H", "bond": -1.0}, "bond is a length"),
+        ({"passivate": "H", "sides": "top"}, "'bottom' or 'both'"),
+    ],
+)
+def test_more_bad_slabs_are_one_sentence(change, words):
+    with pytest.raises(ValueError, match=words):
+        slab(bulk("Si", cubic=True), **{"miller": [1, 0, 0]} | change)

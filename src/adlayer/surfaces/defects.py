@@ -166,7 +166,7 @@ def kinked(slab: Atoms, n: int = 1) -> Atoms:
     link = np.isin(i, edge) & np.isin(j, edge)
     row = _connected(edge[0], i[link], j[link])
     if not 1 <= n < len(row):
-        raise ValueError(f"of an edge of {len(row)} atoms 1 to {len(row) - 1} can be taken, got {n}")
+        raise ValueError(f"of an edge of {len(row)} atoms fewer, but one or more, can be taken: repeat it, got {n}")
     left = slab.copy()
     del left[_compact(slab, row, n)]
     return left
@@ -182,6 +182,8 @@ def _connected(start: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
 
 
 def _choose(slab: Atoms, among: np.ndarray, n: int, together: bool, rng: np.random.Generator | None) -> np.ndarray:
+    if not len(among):
+        raise ValueError("there is no such atom in this layer")
     if not 1 <= n <= len(among):
         raise ValueError(f"1 to {len(among)} atoms are possible here, got {n}; repeat the slab for more")
     if together:

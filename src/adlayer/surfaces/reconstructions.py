@@ -40,7 +40,7 @@ class HexagonalTop(Generator):
 
     Args:
         slab: name of earlier (100) slabs; one too small is repeated.
-        rows: of the square lattice.
+        rows: of the square lattice, along the first vector, that the period holds.
         along: cells along the rows.
         extra: atoms that the rows hold more than those below them.
     """
