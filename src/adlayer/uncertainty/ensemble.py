@@ -112,6 +112,11 @@ class Ensemble(Doubtful):
         std = Prediction(_std([p.energy for p in said]), _std([p.forces for p in said]))
         return mean._replace(std=self._scaled(std._replace(energies=_std([p.energies for p in said]))))
 
+    def deviations(self, graph: Graph) -> Float[Tensor, "systems M"]:
+        said = [evaluate(m, graph, forces=False, stress=False).energy for m in self.members]
+        E = torch.stack(said, dim=-1)
+        return self.scales[0].to(E) * (E - E.mean(-1, keepdim=True)) / (len(said) - 1) ** 0.5
+
 
 class LinearEnsemble(Doubtful):
     """A linear potential whose coefficients are uncertain: ``c ~ N(mean, S Sᵀ)``.
@@ -172,6 +177,10 @@ class LinearEnsemble(Doubtful):
             F = torch.linalg.vector_norm(rows @ S.to(rows), dim=-1)
         std = Prediction(energy.double(), F, energies=torch.linalg.vector_norm(each, dim=-1))
         return mean._replace(std=self._scaled(std))
+
+    def deviations(self, graph: Graph) -> Float[Tensor, "systems M"]:
+        energy = self.potential.design(graph, forces=False, virial=False).energy @ self.spread
+        return self.scales[0].to(energy) * energy
 
 
 def _each_atom_a_system(graph: Graph) -> Graph:
