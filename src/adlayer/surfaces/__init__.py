@@ -13,6 +13,7 @@ from .interfaces import Interface, interface
 from .liquids import Liquid, Slit, SolidLiquid
 from .matching import Match, match_lattices
 from .nanocrystals import Winterbottom, Wulff, wulff_particle
+from .nanoset import Nanoset
 from .overlayers import Overlayers
 from .packing import pack
 from .particles import Decahedron, Icosahedron, Octahedron, RandomParticle
@@ -49,6 +50,7 @@ __all__ = [
     "Liquid",
     "Match",
     "MissingRow",
+    "Nanoset",
     "Nanotube",
     "Octahedron",
     "Overlayers",
