@@ -13,7 +13,8 @@ from .run import Run, relax, run
 from .state import State, fixed_atoms
 from .tempering import Tempering
 from .thermostats import Bussi, NoseHoover
-from .trajectory import Trajectory
+from .trajectory import Trajectory, open_trajectory
+from .trajectory_formats import read_hdf5
 from .watch import MaxDrift, MaxStrain, MaxTemperature, MaxUncertainty, MinDistance, Watch
 
 __all__ = [
@@ -48,6 +49,8 @@ __all__ = [
     "fixed_atoms",
     "interpolate",
     "lowest_modes",
+    "open_trajectory",
+    "read_hdf5",
     "relax",
     "run",
 ]

@@ -32,6 +32,7 @@ class End(NamedTuple):
     prediction: Prediction
     step: int
     reason: str
+    free: Bool[Tensor, "atoms"]
 
 
 class Job:
@@ -94,7 +95,8 @@ class Job:
         if reasons:
             for s, reason in reasons.items():
                 said = self.state.prediction.select(self.state.structures, [s])
-                self.ends[self.active[s]] = End(self.state.structures[[s]], said, self.state.step, reason)
+                free = self.state.free[self.state.structures.system == s]
+                self.ends[self.active[s]] = End(self.state.structures[[s]], said, self.state.step, reason, free)
             stay = [s for s in range(len(self.active)) if s not in reasons]
             self.active = [self.active[s] for s in stay]
             self.state = self.state.select(stay)
@@ -110,7 +112,9 @@ class Job:
             reasons |= dict.fromkeys(finished.nonzero()[:, 0].tolist(), FINISHED)
         for watch in self.watch:
             reasons |= {s: f"{alarm} at step {state.step}" for s, alarm in watch.alarm(state).items()}
-        sums = sum_systems(state.prediction.forces.sum(-1), state.structures) + state.prediction.energy
+        sums = state.prediction.energy
+        if state.prediction.forces is not None:
+            sums = sums + sum_systems(state.prediction.forces.sum(-1), state.structures)
         if not bool(sums.isfinite().all()):
             nonsense = f"energy or forces are not finite numbers at step {state.step}"
             reasons |= dict.fromkeys((~sums.isfinite()).nonzero()[:, 0].tolist(), nonsense)
@@ -191,8 +195,8 @@ class Job:
         self.state = unpack(self.engine.state, kept["state"])
         self.active, self.records = kept["active"], kept["records"]
         self.ends = {
-            place: End(Structures(**structures), unpack_prediction(said), step, reason)
-            for place, (structures, said, step, reason) in kept["ends"].items()
+            place: End(Structures(**structures), unpack_prediction(said), step, reason, free)
+            for place, (structures, said, step, reason, free) in kept["ends"].items()
         }
         self.generator.set_state(kept["generator"])
         if self.trajectory:

@@ -18,7 +18,7 @@ from .engine import Engine, Evaluate
 from .job import FINISHED, Job
 from .relaxation import LBFGS
 from .state import fixed_atoms
-from .trajectory import Trajectory
+from .trajectory import open_trajectory
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Run:
     log: dict[
         str, np.ndarray
     ]  # "step" [records]; what the engine observed [records, systems], NaN after a system's end
+    free: Bool[Tensor, "atoms"]  # atoms that could move
     templates: list[Atoms] | None = None  # the ASE atoms it began with, if those were given
 
     @property
@@ -47,16 +48,23 @@ class Run:
     def frames(self) -> list[Atoms]:
         """The ends as ASE atoms with energy and true forces; with their constraints and info where atoms were given."""
         from ase.calculators.singlepoint import SinglePointCalculator
+        from ase.constraints import FixAtoms
 
         frames = self.structures.to_ase()
         for s, frame in enumerate(frames):
-            if self.templates is not None:
-                template = self.templates[s].copy()
+            template = None if self.templates is None else self.templates[s].copy()
+            if template is not None and len(template) != len(frame):  # atoms came or went
+                frame.info |= template.info
+                held = ~self.free[self.structures.system == s].cpu().numpy()
+                frame.set_constraint(FixAtoms(mask=held) if held.any() else None)
+            elif template is not None:
+                template.set_atomic_numbers(frame.numbers)
                 template.set_cell(frame.cell)
                 template.set_positions(frame.positions, apply_constraint=False)
                 frame = frames[s] = template
             said = self.prediction.select(self.structures, s)
-            frame.calc = SinglePointCalculator(frame, energy=float(said.energy), forces=said.forces.cpu().numpy())
+            known = {} if said.forces is None else {"forces": said.forces.cpu().numpy()}
+            frame.calc = SinglePointCalculator(frame, energy=float(said.energy), **known)
         return frames
 
 
@@ -87,7 +95,7 @@ def run(
         fixed: atoms that stay where they are.
         watch: what must not run away; energies and forces that are not finite always end a system.
         every: steps between records, in the log and on the trajectory; the end of a system is always recorded.
-        trajectory: extxyz file to write.
+        trajectory: file to write: ``.extxyz``, ASE's ``.traj``, or ``.h5``.
         checkpoint: file from which a killed run goes on, to the same digits; a finished run is only read from it.
         checkpoint_every: steps between its writings.
         doubt: what gives standard deviations, where ``evaluate`` leaves them out because they cost more than forces.
@@ -109,7 +117,7 @@ def run(
         generator,
         list(watch),
         every,
-        trajectory and Trajectory(trajectory),
+        trajectory and open_trajectory(trajectory),
         doubt,
         doubt_every,
     )
@@ -126,6 +134,8 @@ def run(
                 progress(job.state.step, engine.n_steps, job.message())
     if checkpoint:
         job.save(checkpoint, identity)
+    if job.trajectory:
+        job.trajectory.close()
     ends = [job.ends[place] for place in range(len(structures))]
     return Run(
         structures=Structures.cat(end.structures for end in ends),
@@ -133,6 +143,7 @@ def run(
         steps=np.array([end.step for end in ends], dtype=int),
         reason=[end.reason for end in ends],
         log=job.log(),
+        free=torch.cat([end.free for end in ends]),
         templates=templates,
     )
 
