@@ -11,6 +11,7 @@ from adlayer import Structures
 from adlayer.simulation import relax
 from adlayer.simulation.search import Fingerprint, Minima
 from adlayer.simulation.search.fingerprint import distance
+from adlayer.simulation.search.landscape import Quenched
 
 
 def features(fingerprint, frames, free=None):
@@ -65,16 +66,19 @@ def test_archive_keeps_the_lowest_and_counts():
     assert done.finished.all()
     s, energy = done.structures, done.prediction.energy
     F = fingerprint(s, s.numbers.unique(), torch.ones_like(s.numbers, dtype=torch.bool))
-    archive, new = Minima.none(s, F.shape[1]).add(fingerprint, s, energy, F, torch.as_tensor(done.finished), 0, 100)
+    quenched = Quenched(s, done.prediction, F, torch.as_tensor(done.finished), 0)
+    batch, none = Minima.of(quenched, energy, 0), Minima.none(s, F.shape[1])
+    archive, new = none.add(batch, quenched.good, fingerprint, 100)
     assert sum(new) == len(archive) == 4  # LJ7 has four minima
     expected = [-16.505384, -15.935043, -15.593211, -15.533060]  # Tsai and Jordan, J. Phys. Chem. 97, 11227 (1993)
     assert archive.energy[archive.order].tolist() == pytest.approx(expected, abs=1e-3)
     assert int(archive.found.sum()) == 24
-    fewer, again = archive.add(fingerprint, s, energy, F, torch.as_tensor(done.finished), 24, 2)
+    assert archive.first.tolist() == [new.index(True) + 1] + [k + 1 for k in range(1, 24) if new[k]]
+    fewer, again = archive.add(batch, quenched.good, fingerprint, 2)
     assert not any(again)
     assert fewer.best(9).energy.tolist() == archive.best(2).energy.tolist()
     assert fewer.best(9).found.tolist() == (2 * archive.best(2).found).tolist()
-    assert fewer.best(1).first == archive.best(1).first
+    assert fewer.best(9).first.tolist() == archive.best(2).first.tolist()
 
 
 def test_messages():

@@ -3,9 +3,11 @@
 from .annealing import SimulatedAnnealing
 from .basin_hopping import BasinHopping
 from .fingerprint import Fingerprint
+from .genetic import GeneticAlgorithm
 from .landscape import Landscape
 from .minima import Minima
 from .minima_hopping import MinimaHopping
+from .orderings import SymmetryConstrainedGA
 from .perturbations import Mirror, Permutation, Perturbation, Relocate, Shake, Twist
 from .random_search import RandomSearch
 from .search import Found, Population, Search, find_minima
@@ -14,6 +16,7 @@ __all__ = [
     "BasinHopping",
     "Fingerprint",
     "Found",
+    "GeneticAlgorithm",
     "Landscape",
     "Minima",
     "MinimaHopping",
@@ -26,6 +29,7 @@ __all__ = [
     "Search",
     "Shake",
     "SimulatedAnnealing",
+    "SymmetryConstrainedGA",
     "Twist",
     "find_minima",
 ]

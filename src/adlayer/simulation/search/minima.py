@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from .fingerprint import Fingerprint
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from .landscape import Quenched
+
 
 @dataclass(frozen=True, eq=False)
 class Minima:
@@ -25,6 +27,7 @@ class Minima:
     Args:
         structures: one for each minimum: the lowest of those that are the same.
         energy: eV.
+        rank: what they are ordered by, eV: the energy, or the grand potential where the composition is free.
         features: their fingerprints.
         found: how often each was found.
         first: how many relaxations had been made when it was found first.
@@ -32,6 +35,7 @@ class Minima:
 
     structures: Structures
     energy: Float[Tensor, "minima"]
+    rank: Float[Tensor, "minima"]
     features: Float[Tensor, "minima features"]
     found: Int[Tensor, "minima"]
     first: Int[Tensor, "minima"]
@@ -40,7 +44,13 @@ class Minima:
     def none(like: Structures, n_features: int) -> Minima:
         """An empty archive."""
         nothing, count = like.positions.new_zeros(0), torch.zeros(0, dtype=torch.long)
-        return Minima(like[[]], nothing, like.positions.new_zeros(0, n_features), count, count)
+        return Minima(like[[]], nothing, nothing, like.positions.new_zeros(0, n_features), count, count)
+
+    @staticmethod
+    def of(found: Quenched, rank: Float[Tensor, "systems"], relaxed: int) -> Minima:
+        """What was relaxed now, each found once, after so many relaxations."""
+        count = torch.ones(len(rank), dtype=torch.long)
+        return Minima(found.structures, found.energy, rank, found.features, count, relaxed + count.cumsum(0))
 
     def __len__(self) -> int:
         return len(self.energy)
@@ -48,64 +58,58 @@ class Minima:
     @property
     def order(self) -> list[int]:
         """Places of the minima from the lowest to the highest."""
-        return torch.argsort(self.energy, stable=True).tolist()
+        return torch.argsort(self.rank, stable=True).tolist()
 
     @property
     def lowest(self) -> float:
-        """The lowest energy, eV; infinite if nothing was found."""
-        return float(self.energy.min()) if len(self) else torch.inf
+        """The lowest rank, eV; infinite if nothing was found."""
+        return float(self.rank.min()) if len(self) else torch.inf
 
     def add(
-        self,
-        fingerprint: Fingerprint,
-        structures: Structures,
-        energy: Float[Tensor, "systems"],
-        features: Float[Tensor, "systems features"],
-        good: Bool[Tensor, "systems"],
-        at: int,
-        keep: int,
+        self, batch: Minima, good: Bool[Tensor, "systems"], fingerprint: Fingerprint, keep: int
     ) -> tuple[Minima, list[bool]]:
         """The archive with what a batch of relaxations found, and which of the batch it did not know yet.
 
         Args:
-            fingerprint: says which are the same.
-            structures: as they were relaxed.
-            energy: eV.
-            features: their fingerprints.
+            batch: what was relaxed.
             good: which are minima indeed; the others are left out.
-            at: relaxations made before these.
+            fingerprint: says which are the same.
             keep: so many of the lowest stay.
         """
-        known, energies, found, first = (x.clone() for x in (self.features, self.energy, self.found, self.first))
-        source = list(range(len(self)))  # where each minimum stands among the old ones and after them the batch
-        new = [False] * len(good)
+        all_of = {f.name: torch.cat([getattr(self, f.name), getattr(batch, f.name)]) for f in _columns()}
+        source, new = list(range(len(self))), [False] * len(batch)  # which of all represents each distinct one
+        found, first = self.found.tolist(), self.first.tolist()
         for s in good.nonzero()[:, 0].tolist():
-            match = fingerprint.same(features[s], energy[s], known, energies)
+            here = len(self) + s
+            features, energy = all_of["features"], all_of["energy"]
+            match = fingerprint.same(features[here], energy[here], features[source], energy[source])
             new[s] = not len(match)
             if new[s]:
-                known, energies = torch.cat([known, features[s : s + 1]]), torch.cat([energies, energy[s : s + 1]])
-                found, first = torch.cat([found, found.new_ones(1)]), torch.cat([first, first.new_tensor([at + s + 1])])
-                source.append(len(self) + s)
+                source.append(here)
+                found.append(1)
+                first.append(int(batch.first[s]))
                 continue
             place = int(match[0])
             found[place] += 1
-            if energy[s] < energies[place]:
-                known[place], energies[place], source[place] = features[s], energy[s], len(self) + s
-        stay = torch.sort(torch.argsort(energies, stable=True)[:keep]).values
-        if source != list(range(len(self))) or len(stay) < len(source):
-            structures = Structures.cat([self.structures, structures])[[source[m] for m in stay.tolist()]]
-        else:
-            structures = self.structures
-        return Minima(structures, energies[stay], known[stay], found[stay], first[stay]), new
+            if energy[here] < energy[source[place]]:
+                source[place] = here
+        stay = torch.sort(torch.argsort(all_of["rank"][source], stable=True)[:keep]).values.tolist()
+        source = [source[m] for m in stay]
+        chosen = {name: x[source] for name, x in all_of.items()}
+        chosen |= {"found": self.found.new_tensor([found[m] for m in stay])}
+        chosen |= {"first": self.first.new_tensor([first[m] for m in stay])}
+        unchanged = source == list(range(len(self)))
+        structures = self.structures if unchanged else Structures.cat([self.structures, batch.structures])[source]
+        return Minima(structures, **chosen), new
 
     def best(self, n: int) -> Minima:
         """The lowest ``n``, in order."""
         chosen = self.order[:n]
-        rest = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name != "structures"}
+        rest = {f.name: getattr(self, f.name)[chosen] for f in _columns()}
         return replace(self, structures=self.structures[chosen], **rest)
 
     def frames(self, template: Atoms | None = None) -> list[Atoms]:
-        """ASE atoms from the lowest to the highest, with energies, ``found`` and ``first_found``.
+        """ASE atoms from the lowest to the highest, with energies, ``found``, ``first_found`` and ``grand_potential``.
 
         Args:
             template: what gives them constraints, tags and a cell where the box means nothing.
@@ -119,6 +123,8 @@ class Minima:
                 frames[k].numbers = bare.numbers
                 frames[k].set_positions(bare.positions, apply_constraint=False)
             frames[k].info |= {"found": int(self.found[place]), "first_found": int(self.first[place])}
+            if self.rank[place] != self.energy[place]:
+                frames[k].info["grand_potential"] = float(self.rank[place])
             frames[k].calc = SinglePointCalculator(frames[k], energy=float(self.energy[place]))
         return frames
 
@@ -134,3 +140,8 @@ class Minima:
     def unpack(packed: dict[str, Any]) -> Minima:
         """The minima that were packed."""
         return Minima(**(packed | {"structures": Structures(**packed["structures"])}))
+
+
+def _columns() -> list[Field]:
+    """The fields of an archive that have a row for each minimum."""
+    return [f for f in fields(Minima) if f.name != "structures"]

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...structures import Structures
+from .geometry import radii
 from .landscape import Landscape
 from .search import Population, Search, populate, within
 
@@ -38,7 +39,7 @@ class RandomSearch(Search):
         if self.batch < 1:
             raise ValueError(f"RandomSearch: batch must be 1 or more, got {self.batch}")
         n = min(self.batch, len(seeds))
-        first = populate(landscape, seeds[:n], free[: n * len(free) // len(seeds)], may_fail=True)
+        first = populate(landscape, seeds[:n], free[: n * len(free) // len(seeds)])
         starts = seeds.positions.reshape(len(seeds), -1, 3)
         return Waiting(**within(first), starts=starts[n:])
 
@@ -46,7 +47,7 @@ class RandomSearch(Search):
         now = state.starts[: self.batch]
         places = list(range(len(now)))
         structures = state.structures[places].with_positions(now.reshape(-1, 3))
-        found = landscape.quench(structures, state.free[: structures.n_atoms])
+        found = landscape.quench(structures, state.free[: structures.n_atoms], radii(structures))
         state, _ = state.tell(landscape, found)
         return replace(state, starts=state.starts[self.batch :])
 

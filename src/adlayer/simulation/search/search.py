@@ -17,9 +17,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...config import Part, describe
-from ...potential import Evaluate
+from ...potential import Evaluate, Prediction
 from ...structures import Structures
 from ..state import SYSTEMS, State, fixed_atoms, pack, unpack
+from .geometry import radii
 from .landscape import Landscape, Quenched
 from .minima import Minima
 
@@ -37,19 +38,32 @@ class Population(State):
     relaxed: int  # relaxations made
     evaluations: int  # structures evaluated
 
-    def tell(self, landscape: Landscape, found: Quenched) -> tuple[Any, list[bool]]:
-        """The state with what was found in its archive, and which of it is new: the one place that adds to it."""
-        minima, new = self.minima.add(
-            landscape.fingerprint,
-            found.structures,
-            found.energy,
-            found.features,
-            found.good,
-            self.relaxed,
-            landscape.keep,
-        )
+    def tell(
+        self, landscape: Landscape, found: Quenched, rank: Float[Tensor, "found"] | None = None
+    ) -> tuple[Any, list[bool]]:
+        """The state with what was found in its archive, and which of it is new: the one place that adds to it.
+
+        Args:
+            landscape: tells minima apart.
+            found: what was relaxed.
+            rank: what minima are ordered by, eV; default: their energies.
+        """
+        batch = Minima.of(found, found.energy if rank is None else rank, self.relaxed)
+        minima, new = self.minima.add(batch, found.good, landscape.fingerprint, landscape.keep)
         relaxed, evaluations = self.relaxed + len(new), self.evaluations + found.evaluations
         return replace(self, minima=minima, relaxed=relaxed, evaluations=evaluations), new
+
+    def joined(self, found: Quenched, free: Bool[Tensor, "found_atoms"]) -> Any:
+        """The members, and after them what was found."""
+        both = [(self.structures, self.prediction), (found.structures, found.prediction)]
+        return replace(
+            self,
+            structures=Structures.cat(s for s, _ in both),
+            prediction=Prediction.cat(both),
+            free=torch.cat([self.free, free]),
+            energy=torch.cat([self.energy, found.energy]),
+            features=torch.cat([self.features, found.features]),
+        )
 
 
 class Search(Part, ABC):
@@ -76,12 +90,10 @@ class Search(Part, ABC):
         """How many steps the whole search has, as far as is known in this state."""
 
 
-def populate(
-    landscape: Landscape, structures: Structures, free: Bool[Tensor, "atoms"], may_fail: bool = False
-) -> Population:
+def populate(landscape: Landscape, structures: Structures, free: Bool[Tensor, "atoms"]) -> Population:
     """The population of the minima below some structures; raises ``ValueError`` if there is none."""
-    found = landscape.quench(structures, free)
-    if not (may_fail or bool(found.good.any())):
+    found = landscape.quench(structures, free, radii(structures))
+    if not bool(found.good.any()):
         raise ValueError(
             f"none of the {len(structures)} seeds came to rest in one piece within {landscape.max_steps} steps; give "
             "others, or a larger max_steps"
