@@ -28,7 +28,7 @@ class DAS(Generator):
         slab: name of earlier slabs, which end in a whole bilayer.
         sizes: N, odd, 3 or more; a slab too small for one is repeated.
         dimer: length of the dimers, Å; default: as in the crystal, and 4 % more.
-        adatom: length of the adatoms' bonds, Å; default: as in the crystal, and 6 % more.
+        adatom: length of the adatoms' bonds, Å; default: as in the crystal, and 10 % more.
     """
 
     slab: str
@@ -57,7 +57,7 @@ def das(slab: Atoms, size: int = 7, dimer: float | None = None, adatom: float | 
     uppers = np.concatenate([ij[faulted] - 1 / 3, ij[regular] + 1 / 3])
     capped = (i % 2 == 1) & (j % 2 == 1) & (i + j < size) | (i % 2 == 0) & (j % 2 == 0) & (i + j > size)
     lowers = (ij + _pairing(i, j, size, (dimer or 1.04 * bond) / length))[(i > 0) | (j > 0)]
-    rise = np.sqrt(max((adatom or 1.06 * bond) ** 2 - length**2 / 3, 0.0))
+    rise = np.sqrt(max((adatom or 1.1 * bond) ** 2 - length**2 / 3, 0.0))
     new = Atoms(cell=slab.cell, pbc=slab.pbc)
     heights = (z[tags == 2].mean(), z[tags == 1].mean(), z[tags == 1].mean() + rise)
     for tag, sites, height in zip((3, 2, 1), (lowers, uppers, ij[capped]), heights):
