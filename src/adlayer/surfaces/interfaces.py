@@ -53,7 +53,7 @@ class Interface(Generator):
         frames = []
         for substrate, film in product(take(self.substrate, made), take(self.film, made)):
             check_slab(substrate), check_slab(film)
-            match = match_lattices(substrate, film, self.misfit, self.area)[0 if self.choose == "smallest" else -1]
+            match = match_lattices(substrate, film, self.misfit, self.area, self.choose == "smallest")[-1]
             settings = (self.strained, self.gap, self.vacuum, self.periodic)
             frames += [interface(substrate, film, match, shift, *settings) for shift in grid(self.shifts)]
         return frames

@@ -10,8 +10,12 @@ import numpy as np
 from ase import Atoms
 
 TURNS = np.array(
-    [m for m in (np.reshape(e, (2, 2)) for e in product((-1, 0, 1), repeat=4)) if round(np.linalg.det(m)) == 1]
-)
+    [
+        m
+        for m in (np.reshape(e, (2, 2)) for e in product((-1, 0, 1), repeat=4))
+        if round(np.linalg.det(m)) == 1 and tuple(m.ravel()) > (0, 0, 0, 0)
+    ]
+)  # how reduced vectors can lie on others, but for a turn by 180 degrees
 
 
 class Match(NamedTuple):
@@ -35,7 +39,11 @@ class Match(NamedTuple):
 
 
 def match_lattices(
-    substrate: Atoms | np.ndarray, film: Atoms | np.ndarray, misfit: float = 0.05, area: float = 300.0
+    substrate: Atoms | np.ndarray,
+    film: Atoms | np.ndarray,
+    misfit: float = 0.05,
+    area: float = 300.0,
+    smallest: bool = False,
 ) -> list[Match]:
     """Matches in order of area, each with less misfit than all smaller ones.
 
@@ -47,6 +55,7 @@ def match_lattices(
         film: the same of what lies on it.
         misfit: largest relative change of length.
         area: largest of the common cell, Å².
+        smallest: only the first.
     """
     if not misfit > 0 or not area > 0:
         raise ValueError(f"misfit and area must be above 0, got {misfit:g} and {area:g}")
@@ -58,7 +67,7 @@ def match_lattices(
     for match in _matches(A, B, misfit, area):
         if match.misfit <= misfit and (not found or match.misfit < found[-1].misfit - 1e-6):
             found.append(match)
-            if match.misfit < 1e-6:
+            if smallest or match.misfit < 1e-6:
                 break
     if not found:
         near = min(_matches(A, B, 2 * misfit + 0.05, area), key=lambda match: match.misfit, default=None)
@@ -85,9 +94,11 @@ def _best(A: np.ndarray, B: np.ndarray, n: int, m: int) -> Match:
     root = np.sqrt(np.maximum(q**2 - 4 * d**2, 0))  # of s1² - s2², where q = s1² + s2² and d = s1 s2
     worst = np.maximum(np.sqrt((q + root) / 2) - 1, 1 - np.sqrt(np.maximum(q - root, 0) / 2))
     equal = np.argwhere(worst < worst.min() + 1e-7)
-    t, u, s = min(equal, key=lambda k: round(abs(_turn(F[tuple(k)])), 6))
-    stretches = tuple(float(x) - 1 for x in np.linalg.svd(F[t, u, s], compute_uv=False))
-    return Match(TURNS[u] @ S[s], T[t], n * float(np.linalg.det(A)), stretches, _turn(F[t, u, s]), F[t, u, s])
+    either = [(sign, *k) for k in equal for sign in (1, -1)]  # turned by 180 degrees or not
+    sign, t, u, s = min(either, key=lambda k: round(abs(_turn(k[0] * F[tuple(k[1:])])), 6))
+    F = sign * F[t, u, s]
+    stretches = tuple(float(x) - 1 for x in np.linalg.svd(F, compute_uv=False))
+    return Match(sign * TURNS[u] @ S[s], T[t], n * float(np.linalg.det(A)), stretches, _turn(F), F)
 
 
 def _turn(F: np.ndarray) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 from ase import Atoms
@@ -48,7 +50,7 @@ class Nanoset(Generator):
         layers: of the slabs.
         repeat: of the slabs' smallest cells.
         bulk_repeat: of the crystal's cell, in bulk, strained, defects and melts.
-        adsorbates: names of molecules.
+        adsorbates: names of molecules; where it is not plain, with what binds, ``{ CO = "C", O = "O" }``.
         liquid: name of a molecule, or several with their shares.
         particles: about how many atoms particles have.
         strain: largest relative change of length.
@@ -65,7 +67,7 @@ class Nanoset(Generator):
     layers: int = 5
     repeat: list[int] = (2, 2)
     bulk_repeat: list[int] = (2, 2, 2)
-    adsorbates: list[str] = ()
+    adsorbates: list[str] | dict[str, str] = ()
     liquid: str | dict[str, float] | None = None
     particles: list[int] = (13, 38, 55)
     strain: float = 0.06
@@ -156,10 +158,13 @@ class _Maker:
 
     def adsorbates(self) -> list[Atoms]:
         frames = []
-        for name in self.of.adsorbates:
+        names = self.of.adsorbates
+        for name, binding in names.items() if isinstance(names, Mapping) else product(names, [None]):
             for surface in self.surfaces:
                 for k in range(self.of.n):
-                    placed = Adsorbates("it", name, turns=1)({"it": [self.dress(surface, k)]}, self.rng)
+                    placed = Adsorbates("it", name, binding=binding, turns=1)(
+                        {"it": [self.dress(surface, k)]}, self.rng
+                    )
                     frames.append(self.rattled(placed[self.rng.integers(len(placed))]))
         return frames
 

@@ -45,13 +45,18 @@ def molecule(name: str, made: Made | None = None) -> Atoms:
 
 def mixture(of: Mixture, n: int, made: Made | None = None) -> list[Atoms]:
     """``n`` molecules of one kind, or of several in given ratios of numbers, as near as whole numbers allow."""
-    shares = {of: 1.0} if isinstance(of, str) else dict(of)
-    if not shares or min(shares.values()) < 0 or not sum(shares.values()) > 0:
-        raise ValueError(f"a mixture names molecules with their shares, such as {{H2O = 9, CH3OH = 1}}, got {of!r}")
-    exact = np.array(list(shares.values())) / sum(shares.values()) * n
+    shares = _shares(of)
+    exact = np.array(list(shares.values())) * n
     counts = np.floor(exact).astype(int)
     counts[np.argsort(counts - exact, kind="stable")[: n - counts.sum()]] += 1
     return [molecule(name, made) for name, count in zip(shares, counts) for _ in range(count)]
+
+
+def _shares(of: Mixture) -> dict[str, float]:
+    shares = {of: 1.0} if isinstance(of, str) else dict(of)
+    if not shares or min(shares.values()) < 0 or not sum(shares.values()) > 0:
+        raise ValueError(f"a mixture names molecules with their shares, such as {{H2O = 9, CH3OH = 1}}, got {of!r}")
+    return {name: x / sum(shares.values()) for name, x in shares.items()}
 
 
 def number_at(density: float, volume: float, of: Mixture, made: Made | None = None) -> int:
@@ -60,8 +65,7 @@ def number_at(density: float, volume: float, of: Mixture, made: Made | None = No
         raise ValueError(f"a density is positive, in g/cm³, got {density!r}")
     if volume <= 0:
         raise ValueError("the region to be filled has no volume; widen it, or narrow the gap to its walls")
-    shares = {of: 1.0} if isinstance(of, str) else dict(of)
-    mass = sum(x * molecule(name, made).get_masses().sum() for name, x in shares.items()) / sum(shares.values())
+    mass = sum(x * molecule(name, made).get_masses().sum() for name, x in _shares(of).items())
     n = round(density * G_PER_CM3 * volume / mass)
     if n < 1:
         raise ValueError(f"at {density:g} g/cm³ the region of {volume:.0f} Å³ holds less than one molecule")
@@ -75,7 +79,7 @@ def pack(
     around: Atoms | None = None,
     closest: float = 0.75,
     radii: np.ndarray | None = None,
-    sweeps: int = 2000,
+    sweeps: int = 600,
 ) -> Atoms:
     """Rigid molecules in a region, beside the atoms that are there; raises ``ValueError`` where they do not fit.
 
