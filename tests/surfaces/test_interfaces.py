@@ -46,6 +46,27 @@ def test_matches_improve_with_area():
     assert abs(match.turn) == pytest.approx(90.0)
 
 
+def test_no_better_match_is_missed(rng):
+    """All superlattices by brute force: Hermite forms of the one, every matrix of small whole numbers of the other."""
+    grid = np.stack(np.meshgrid(*4 * [np.arange(-4, 5)], indexing="ij"), -1).reshape(-1, 2, 2)
+    size = np.linalg.det(grid).round()
+    for _ in range(3):
+        A, B = rng.uniform(2.5, 4.0, 2), rng.uniform(2.5, 4.0, 2)
+        A, B = (np.array([[a, 0], [0.3 * a, b]]) for a, b in (A, B))
+        found = match_lattices(A, B, misfit=0.2, area=4.1 * np.linalg.det(A))
+        for n in range(1, 5):
+            S = grid[size == n] @ A
+            best = np.inf
+            for m in range(1, 7):
+                for T in [
+                    np.array([[a, b], [0, m // a]]) for a in range(1, m + 1) if m % a == 0 for b in range(m // a)
+                ]:
+                    stretch = np.linalg.svd(np.linalg.inv(T @ B) @ S, compute_uv=False) - 1
+                    best = min(best, np.abs(stretch).max(-1).min())
+            ours = [m.misfit for m in found if round(np.linalg.det(m.substrate)) <= n]
+            assert min(ours, default=0.2) <= best + 1e-9
+
+
 def test_interfaces_strain_what_they_are_told_to():
     made = {"pt": Slab("Pt", [1, 1, 1], layers=4, frozen=2)({}, None), "c": Sheet("C")({}, None)}
     for strained, bond, metal in (("film", 1.386, 2.772), ("substrate", 1.42, 2.840), ("both", 1.403, 2.806)):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, fcc100, fcc111, molecule
+from ase.spacegroup import crystal
 
 from adlayer.config import build
 from adlayer.surfaces import (
@@ -102,6 +103,25 @@ def test_symmetry_of_crystals_and_slabs(atoms, operations, sizes):
     if not atoms.pbc[2]:
         assert label[atoms.positions[:, 2].argmax()] == 0
         assert label[atoms.positions[:, 2].argmin()] == 0
+
+
+OXIDES = [
+    (["Ti", "O"], [(0, 0, 0), (0.305, 0.305, 0)], 136, [4.594, 4.594, 2.959, 90, 90, 90], 16, 6),
+    (["Ti", "O"], [(0, 0, 0), (0, 0, 0.208)], 141, [3.785, 3.785, 9.514, 90, 90, 90], 16, 6),
+    (["Al", "O"], [(0, 0, 0.352), (0.306, 0, 0.25)], 167, [4.76, 4.76, 12.99, 90, 90, 120], 12, 10),
+    (["Si", "O"], [(0.4697, 0, 1 / 3), (0.4135, 0.2669, 0.2144)], 152, [4.916, 4.916, 5.405, 90, 90, 120], 6, 9),
+    (["Fe", "S"], [(0, 0, 0), (0.385, 0.385, 0.385)], 205, [5.42, 5.42, 5.42, 90, 90, 90], 24, 12),
+    (["Zr", "O"], [(0.275, 0.04, 0.208), (0.07, 0.33, 0.345)], 14, [5.15, 5.21, 5.31, 90, 99.2, 90], 4, 8),
+]
+
+
+@pytest.mark.parametrize("symbols, basis, number, cellpar, operations, sites", OXIDES)
+def test_space_groups(symbols, basis, number, cellpar, operations, sites):
+    """As many operations and sites in the primitive cell as spglib finds (rutile, anatase, corundum, quartz, ...)."""
+    atoms = crystal(symbols, basis, spacegroup=number, cellpar=cellpar) * (1, 2, 1)
+    found, site = symmetries(atoms, 0.05)
+    assert (len(found), site.max() + 1) == (operations, sites)
+    assert len(set(orbits(atoms, 0.05))) == 2
 
 
 def test_an_adsorbate_lowers_the_symmetry():

@@ -129,6 +129,9 @@ def _reduced(S: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 def _plane(surface: Atoms | np.ndarray) -> np.ndarray:
     cell = np.asarray(surface.cell)[:2, :2] if isinstance(surface, Atoms) else np.asarray(surface, float)
-    if cell.shape != (2, 2) or abs(np.linalg.det(cell)) < 1e-9:
-        raise ValueError("a surface cell is two vectors in a plane, [2, 2], or a slab with its normal along z")
-    return cell if np.linalg.det(cell) > 0 else cell[::-1]
+    if cell.shape != (2, 2) or not np.linalg.det(cell) > 1e-9:
+        raise ValueError(
+            "a surface cell is a slab with its normal along z, or two vectors in its plane, [2, 2], the second to the "
+            "left of the first"
+        )
+    return cell

@@ -100,7 +100,7 @@ class _Maker:
     """Makes the parts of one set."""
 
     def __init__(self, of: Nanoset, crystals: list[Atoms], made: Made, rng: np.random.Generator):
-        self.of, self.crystals, self.made, self.rng = of, crystals, made, rng
+        self.of, self.crystals, self.made, self.rng = of, crystals, dict(made), rng
         self.elements = sorted({s for c in crystals for s in c.symbols})
         pure = all(len(set(c.numbers)) == 1 for c in crystals)
         self.mixed = of.mix and pure and len(self.elements) > 1
@@ -162,9 +162,8 @@ class _Maker:
         for name, binding in names.items() if isinstance(names, Mapping) else product(names, [None]):
             for surface in self.surfaces:
                 for k in range(self.of.n):
-                    placed = Adsorbates("it", name, binding=binding, turns=1)(
-                        {"it": [self.dress(surface, k)]}, self.rng
-                    )
+                    bare = self.made | {"it": [self.dress(surface, k)]}
+                    placed = Adsorbates("it", name, binding=binding, turns=1)(bare, self.rng)
                     frames.append(self.rattled(placed[self.rng.integers(len(placed))]))
         return frames
 
