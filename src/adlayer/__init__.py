@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+# Threads that wait for one another by spinning make a busy machine ten times as slow as it is. Read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:
     __version__ = version("adlayer")
