@@ -7,7 +7,7 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-# Threads that wait for one another by spinning make a busy machine ten times as slow as it is. Read when torch is loaded.
+# Threads that spin while they wait make a busy machine ten times as slow. This is read when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 try:
