@@ -1,6 +1,7 @@
 """Simulations: batched, resumable, and driven by anything that evaluates structures."""
 
 from .barostats import MTK, Barostat, CellRescaling
+from .biased import Metadynamics, Restrained, Spring
 from .curvature import Modes, lowest_modes
 from .dimer import Dimer
 from .dynamics import Langevin, VelocityVerlet
@@ -35,11 +36,14 @@ __all__ = [
     "MaxStrain",
     "MaxTemperature",
     "MaxUncertainty",
+    "Metadynamics",
     "MinDistance",
     "Modes",
     "Motion",
     "NoseHoover",
+    "Restrained",
     "Run",
+    "Spring",
     "State",
     "StringMethod",
     "Tempering",

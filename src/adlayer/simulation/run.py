@@ -17,7 +17,7 @@ from ..structures import Structures
 from .engine import Engine, Evaluate
 from .job import FINISHED, Job
 from .relaxation import LBFGS
-from .state import fixed_atoms
+from .state import State, fixed_atoms
 from .trajectory import open_trajectory
 from .watch import Watch
 
@@ -37,6 +37,7 @@ class Run:
         str, np.ndarray
     ]  # "step" [records]; what the engine observed [records, systems], NaN after a system's end
     free: Bool[Tensor, "atoms"]  # atoms that could move
+    state: State  # what the engine remembered at the end, of no system any more: hills, for example
     templates: list[Atoms] | None = None  # the ASE atoms it began with, if those were given
 
     @property
@@ -144,6 +145,7 @@ def run(
         reason=[end.reason for end in ends],
         log=job.log(),
         free=torch.cat([end.free for end in ends]),
+        state=job.state,
         templates=templates,
     )
 
