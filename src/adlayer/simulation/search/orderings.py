@@ -77,9 +77,7 @@ class SymmetryConstrainedGA(Search):
             raise ValueError(f"the composition has {total} atoms and the orbits have {len(self.orbits)}")
         if self.composition is None and self.chemical_potentials and len(self.chemical_potentials) < len(self.elements):
             missing = ", ".join(e for e in self.elements if e not in self.chemical_potentials)
-            raise ValueError(
-                f"for any composition every element needs a chemical potential; {missing} has none"
-            )
+            raise ValueError(f"for any composition every element needs a chemical potential; {missing} has none")
 
     @property
     def sizes(self) -> list[int]:
@@ -116,21 +114,21 @@ class SymmetryConstrainedGA(Search):
 
     def _decorated(self, frame: Structures, free, genes) -> tuple[Structures, Bool[Tensor, "all_atoms"]]:
         """The structure once for each ordering."""
-        numbers = self._numbers[genes][:, torch.tensor(self.orbits)].reshape(-1)
+        numbers = self.numbers[genes][:, torch.tensor(self.orbits)].reshape(-1)
         return replace(frame[[0] * len(genes)], numbers=numbers), free.repeat(len(genes))
 
     @property
-    def _numbers(self) -> Int[Tensor, "elements"]:
+    def numbers(self) -> Int[Tensor, "elements"]:
         return torch.tensor([atomic_numbers[e] for e in self.elements])
 
     def _joined(self, landscape: Landscape, state: Orderings, found: Quenched, free, genes) -> Orderings:
         """The population with new members, of which the best stay."""
-        is_element = (found.structures.numbers[:, None] == self._numbers).to(found.energy)
+        is_element = (found.structures.numbers[:, None] == self.numbers).to(found.energy)
         rank = found.energy - sum_systems(is_element, found.structures) @ state.potentials
         state, _ = state.tell(landscape, found, rank)
-        together = state.joined(found, free)
-        everyone = replace(
-            together,
+        everyone = state.joined(
+            found,
+            free,
             genes=torch.cat([state.genes, genes]),
             rank=torch.cat([state.rank, rank]),
             tried=torch.cat([state.tried, genes]),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ...config import Part, describe
@@ -53,8 +53,8 @@ class Population(State):
         relaxed, evaluations = self.relaxed + len(new), self.evaluations + found.evaluations
         return replace(self, minima=minima, relaxed=relaxed, evaluations=evaluations), new
 
-    def joined(self, found: Quenched, free: Bool[Tensor, "found_atoms"]) -> Any:
-        """The members, and after them what was found."""
+    def joined(self, found: Quenched, free: Bool[Tensor, "found_atoms"], **changes: Any) -> Any:
+        """The members, and after them what was found; with whatever else changes thereby."""
         both = [(self.structures, self.prediction), (found.structures, found.prediction)]
         return replace(
             self,
@@ -63,6 +63,7 @@ class Population(State):
             free=torch.cat([self.free, free]),
             energy=torch.cat([self.energy, found.energy]),
             features=torch.cat([self.features, found.features]),
+            **changes,
         )
 
 
@@ -88,6 +89,11 @@ class Search(Part, ABC):
     @abstractmethod
     def n_steps(self, state: Population) -> int:
         """How many steps the whole search has, as far as is known in this state."""
+
+    @property
+    def numbers(self) -> Int[Tensor, "elements"]:
+        """Atomic numbers of elements that the seeds may lack."""
+        return torch.zeros(0, dtype=torch.long)
 
 
 def populate(landscape: Landscape, structures: Structures, free: Bool[Tensor, "atoms"]) -> Population:
@@ -139,7 +145,6 @@ def find_minima(
     generator: torch.Generator | int = 0,
     *,
     fixed: Bool[Tensor, "atoms"] | None = None,
-    elements: Sequence[int] = (),
     target: float | None = None,
     folder: Path | str | None = None,
     every: float = 10.0,
@@ -155,7 +160,6 @@ def find_minima(
             their ``FixAtoms`` are obeyed.
         generator: of all random numbers, or a seed.
         fixed: atoms that stay where they are.
-        elements: atomic numbers that the seeds lack but the search may bring in.
         target: energy at which the search ends, eV.
         folder: where the archive (``minima.extxyz``) and what is needed to go on after a kill are written; a finished
             search is only read from it.
@@ -170,7 +174,7 @@ def find_minima(
     free = torch.ones_like(seeds.numbers, dtype=torch.bool) if fixed is None else ~fixed
     if not bool(free.any()):
         raise ValueError("every atom is fixed, so there is nothing to search")
-    known = torch.unique(torch.cat([seeds.numbers, torch.tensor(list(elements), dtype=torch.long)]))
+    known = torch.unique(torch.cat([seeds.numbers, search.numbers]))
     landscape = Landscape(evaluate, known, **settings)
     if isinstance(generator, int):
         generator = torch.Generator().manual_seed(generator)
