@@ -1,9 +1,13 @@
 """What one asks of a potential, or of the reference by the same code: properties of matter, each with its plot."""
 
+from .adsorption import AdsorptionEnergy
 from .barriers import Barrier
+from .chemical_ordering import ChemicalOrdering
 from .coverage import Coverage, coverage
 from .dimers import DimerLength, DimerTilt, Reconstructions, find_dimers, tilts
 from .elasticity import BirchMurnaghan, ElasticConstants, EquationOfState, birch_murnaghan
+from .ensembles import boltzmann_weights, grand_potential, harmonic_free_energy
+from .ladder import StructureSearch
 from .melting import Melting
 from .mobility import lindemann
 from .quantity import Analysis, Findings, Observable, Quantity
@@ -14,9 +18,11 @@ from .thickness import SurfaceConvergence
 from .vibrations import Vibrations, frequencies, hessian
 
 __all__ = [
+    "AdsorptionEnergy",
     "Analysis",
     "Barrier",
     "BirchMurnaghan",
+    "ChemicalOrdering",
     "Coverage",
     "DimerLength",
     "DimerTilt",
@@ -27,15 +33,19 @@ __all__ = [
     "Observable",
     "Quantity",
     "Reconstructions",
+    "StructureSearch",
     "SurfaceConvergence",
     "SurfaceEnergy",
     "SurfaceThermodynamics",
     "Vibrations",
     "arrhenius",
     "birch_murnaghan",
+    "boltzmann_weights",
     "coverage",
     "find_dimers",
     "frequencies",
+    "grand_potential",
+    "harmonic_free_energy",
     "hessian",
     "lindemann",
     "quantum_rate",

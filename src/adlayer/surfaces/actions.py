@@ -49,9 +49,19 @@ class Action:
         """Where each operation takes points, [operations, points, 3]."""
         return np.einsum("gxy,py->gpx", self.R, points - self.middle) + self.t[:, None] + self.middle
 
-    def images(self, of: np.ndarray, among: np.ndarray, kinds: Sequence[int], others: Sequence[int]) -> np.ndarray:
-        """Which of the points ``among`` (of kinds ``others``) each becomes, [operations, points]; -1: none of them."""
-        sites = Sites(among - self.middle, np.asarray(others), self.rows, self.tolerance)
+    def images(
+        self,
+        of: np.ndarray,
+        among: np.ndarray,
+        kinds: Sequence[int],
+        others: Sequence[int],
+        within: float | None = None,
+    ) -> np.ndarray:
+        """Which of the points ``among`` (of kinds ``others``) each becomes, [operations, points]; -1: none of them.
+
+        ``within`` (Å) is the distance up to which it does; default: the tolerance of the symmetry.
+        """
+        sites = Sites(among - self.middle, np.asarray(others), self.rows, within or self.tolerance)
         moved = self.of(of) - self.middle
         return sites.find(moved.reshape(-1, 3), np.tile(kinds, len(self))).reshape(len(self), -1)
 
@@ -61,16 +71,17 @@ class Action:
         found = self.images(points, points, kinds, kinds)
         return np.unique(found[(found >= 0).all(1)], axis=0)
 
-    def same(self, one: Atoms, other: Atoms) -> bool:
+    def same(self, one: Atoms, other: Atoms, within: float | None = None) -> bool:
         """Whether an operation turns one set of atoms on the surface into another."""
         if sorted(one.numbers) != sorted(other.numbers):
             return False
-        return bool((self.images(one.positions, other.positions, one.numbers, other.numbers) >= 0).all(1).any())
+        images = self.images(one.positions, other.positions, one.numbers, other.numbers, within)
+        return bool((images >= 0).all(1).any())
 
-    def multiplicity(self, atoms: Atoms) -> int:
+    def multiplicity(self, atoms: Atoms, within: float | None = None) -> int:
         """How many different placements the operations make of one set of atoms on the surface."""
-        fixing = (self.images(atoms.positions, atoms.positions, atoms.numbers, atoms.numbers) >= 0).all(1).sum()
-        return len(self) // int(fixing)
+        images = self.images(atoms.positions, atoms.positions, atoms.numbers, atoms.numbers, within)
+        return len(self) // int((images >= 0).all(1).sum())
 
 
 def _steps(primitive: np.ndarray, rows: np.ndarray) -> np.ndarray:

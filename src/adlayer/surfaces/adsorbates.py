@@ -137,6 +137,7 @@ def place(
     other: Site | None = None,
     tilt: float = 0.0,
     turn: float = 0.0,
+    roll: float = 0.0,
     height: float | None = None,
 ) -> Placed:
     """A molecule on a site, or with one foot on each of two.
@@ -148,6 +149,7 @@ def place(
         other: of the second foot, its image nearest to ``site`` is meant.
         tilt: of the molecule's axis away from the normal, degrees.
         turn: about the normal, degrees, from the site's own direction: towards an atom, along a bridge.
+        roll: about the molecule's own axis, before it is tilted, degrees.
         height: of what binds above the middle of the site's atoms, Å; default: binding atoms touch the surface as
             covalent radii say, all others stay off it.
     """
@@ -156,7 +158,7 @@ def place(
         across = _nearest_image(surface, other.position - position)
         position, x = position + across / 2, across
         z = site.normal + other.normal - (site.normal + other.normal) @ across * across / (across @ across)
-    local = Rotation.from_euler("zy", [turn, tilt], degrees=True).apply(adsorbate.atoms.positions) @ _frame(z, x)
+    local = Rotation.from_euler("zyz", [roll, tilt, turn], degrees=True).apply(adsorbate.atoms.positions) @ _frame(z, x)
     z = z / np.linalg.norm(z)
     up = _contact_height(surface, adsorbate, position, local, z) if height is None else height
     where = site.label if other is None else f"{site.label} + {other.label}"

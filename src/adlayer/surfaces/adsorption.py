@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from ase import Atoms
@@ -30,6 +31,8 @@ class Adsorbates(Generator):
         binding: element or number of the atom that binds; two, for a molecule with a foot on each of two sites; or
             ``"flat"``. Default: the only atom, or the only one beside hydrogen.
         tilts: of the molecule's axis away from the normal, degrees.
+        rolls: about the molecule's own axis before it is tilted, degrees; ``[0, 90]`` also tilts a planar molecule
+            out of its plane.
         turns: about the normal, so many, evenly spaced; those that symmetry makes the same are one.
         height: of what binds above the site, Å; default: by covalent radii.
         sides: of slabs: ``"top"``, ``"bottom"`` or ``"both"``.
@@ -42,6 +45,7 @@ class Adsorbates(Generator):
     sites: str | list[str] | None = None
     binding: str | int | list[str] | list[int] | None = None
     tilts: list[float] = (0.0,)
+    rolls: list[float] = (0.0,)
     turns: int = 12
     height: float | None = None
     sides: str = "top"
@@ -49,15 +53,14 @@ class Adsorbates(Generator):
     probe: float | None = None
 
     def __call__(self, made: Made, rng: np.random.Generator) -> list[Atoms]:
-        if self.turns < 1 or not len(self.tilts):
-            raise ValueError("a molecule is placed with one turn and one tilt at least")
+        if self.turns < 1 or not self.tilts or not self.rolls:
+            raise ValueError("a molecule is placed with one tilt, one roll and one turn at least; 0 leaves it upright")
         adsorbate = Adsorbate.of(self.adsorbate, self.binding, made)
         return [frame for surface in take(self.of, made) for frame in self._on(surface, adsorbate)]
 
     def _on(self, surface: Atoms, adsorbate: Adsorbate) -> list[Atoms]:
-        bare = clean(surface)
         sites = choose(adsorption_sites(surface, self.probe, self.sides), self.sites)
-        placed = placements(bare, adsorbate, sites, self.tilts, self.turns, self.height)
+        placed = placements(surface, adsorbate, sites, self.tilts, self.rolls, self.turns, self.height)
         frames, near = [], []
         for p in placed:
             frame = adsorbed(surface, [p])
@@ -78,22 +81,23 @@ def placements(
     adsorbate: Adsorbate,
     sites: Sequence[Site],
     tilts: Sequence[float] = (0.0,),
+    rolls: Sequence[float] = (0.0,),
     turns: int = 12,
     height: float | None = None,
 ) -> list[Placed]:
-    """A molecule on sites of a bare surface in every orientation, once each by symmetry; see ``Adsorbates``."""
+    """A molecule on sites of a surface in every orientation, once each by symmetry; see ``Adsorbates``."""
     surface = without_vacuum(surface)
+    bare = clean(surface)
     action = Action(surface, flip=len({s.contact.side for s in sites}) > 1)
     two = len(adsorbate.binding) == 2
-    where = _two_feet(surface, adsorbate, sites) if two else [(s, None) for s in distinct(sites)]
+    where = _two_feet(bare, adsorbate, sites) if two else [(s, None) for s in distinct(sites)]
     found: list[Placed] = []
     for site, other in where:
         new: list[Placed] = []
-        for tilt in tilts:
-            for turn in (0.0, 180.0) if two else np.arange(turns) * (360 / turns):
-                p = place(surface, adsorbate, site, other, tilt, turn, height)
-                if not any(action.same(p.atoms, q.atoms) for q in (found + new if two else new)):
-                    new.append(p)
+        for tilt, roll, turn in product(tilts, rolls, (0.0, 180.0) if two else np.arange(turns) * (360 / turns)):
+            p = place(bare, adsorbate, site, other, tilt, turn, roll, height)
+            if not any(action.same(p.atoms, q.atoms) for q in (found + new if two else new)):
+                new.append(p)
         found += new
     return [replace(p, multiplicity=action.multiplicity(p.atoms)) for p in found]
 

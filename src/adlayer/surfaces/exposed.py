@@ -93,6 +93,12 @@ def without_vacuum(atoms: Atoms, gap: float = 6.0) -> Atoms:
     return atoms
 
 
+def upward(slab: Atoms) -> np.ndarray:
+    """The unit normal of a slab that points to its top: along z, or whichever axis it is nearest to."""
+    n = np.cross(*np.asarray(slab.cell)[slab.pbc])
+    return _unit(n * np.sign(n[np.abs(n).argmax()]))
+
+
 def hard_spheres(atoms: Atoms) -> np.ndarray:
     """Radii with which bonded atoms touch, Å: covalent ones, scaled to the median of what nearest neighbors need."""
     r = covalent_radii[atoms.numbers]
@@ -231,8 +237,7 @@ def _sides(atoms: Atoms, faces: list[_Rest], of_end: np.ndarray) -> list[str]:
     balls = np.array([f.ball for f in faces])
     rows = np.asarray(atoms.cell)[atoms.pbc]
     if len(rows) == 2:
-        up = np.cross(*rows)
-        height = balls @ up * np.sign(up[np.abs(up).argmax()])
+        height = balls @ upward(atoms)
         top, bottom = sheet[height.argmax()], sheet[height.argmin()]
         if top == bottom:
             raise ValueError("the probe passes through this slab, from its top to its bottom; take a larger one")

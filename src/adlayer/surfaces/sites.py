@@ -27,7 +27,7 @@ class Site:
         contact: the atoms it would touch, and the direction away from them.
         name: ``top``, ``bridge``, ``long bridge``, ``fcc``, ``hcp``, ``hollow``, ``4-fold``, ``5-fold``, ...
         label: the name with the elements and the coordination numbers of the atoms, as in ``bridge Pt7-Pt9`` or
-            ``hcp 2Pt9-Pt7``; numbered where two orbits have the same.
+            ``hcp Pt7-2Pt9``; numbered where two orbits have the same.
         orbit: sites have the same number if a symmetry of the structure turns one into the other.
         multiplicity: how many sites the orbit has.
     """
@@ -60,17 +60,20 @@ def adsorption_sites(
     """All sites of a slab or a particle, one orbit after another: tops first, then bridges, then hollows.
 
     Args:
-        atoms: a slab, stepped or not, a wire or a particle; adsorbates that ``adsorbed`` has put there do not count.
+        atoms: a slab, stepped or not, a wire or a particle. Adsorbates that ``adsorbed`` has put there make no sites,
+            but sites that differ in how far they are from them are different.
         probe: radius of the ball that finds the sites, Å; see ``exposed``.
         sides: of a slab: ``"top"``, ``"bottom"`` or ``"both"``.
         tolerance: of symmetry, Å.
     """
     if sides not in ("top", "bottom", "both"):
         raise ValueError(f"sides is 'top', 'bottom' or 'both', got {sides!r}{nearest(str(sides), KINDS[:1])}")
-    atoms = without_vacuum(clean(atoms))
-    found = [c for c in exposed(atoms, probe) if sides == "both" or c.side in (sides, "outside")]
-    sites = [Site(c, name) for c, name in zip(found, _names(atoms, found))]
-    return _in_orbits(atoms, sites, tolerance)
+    atoms = without_vacuum(atoms)
+    bare = clean(atoms)
+    found = [c for c in exposed(bare, probe) if sides == "both" or c.side in (sides, "outside")]
+    bonds = coordination(bare)
+    named = [Site(c, name, f"{name} {_touched(bare, c, bonds)}") for c, name in zip(found, _names(bare, found))]
+    return _in_orbits(atoms, named, tolerance)
 
 
 def clean(atoms: Atoms) -> Atoms:
@@ -138,14 +141,12 @@ def _has_atom_below(atoms: Atoms, contacts: Sequence[Contact], radii: np.ndarray
 
 
 def _in_orbits(atoms: Atoms, sites: list[Site], tolerance: float) -> list[Site]:
-    """The sites with labels and orbits, in their order."""
+    """The sites in their order, with their orbits, and with labels of their own for each."""
     marks = Atoms([MARK + KINDS.index(s.kind) for s in sites], [s.position + s.normal for s in sites])
     orbit = orbits(_together(with_frozen(atoms), marks), tolerance)[len(atoms) :]
-    bonds = coordination(atoms)
-    labels = [f"{s.name} {_touched(atoms, s, bonds)}" for s in sites]
     order = sorted(range(len(sites)), key=lambda k: (KINDS.index(sites[k].kind), orbit[k]))
     number = {o: n for n, o in enumerate(dict.fromkeys(orbit[order].tolist()))}
-    counted = _counted({number[orbit[k]]: labels[k] for k in order})
+    counted = _counted({number[orbit[k]]: sites[k].label for k in order})
     size = np.bincount(orbit)
     return [
         replace(sites[k], label=counted[o], orbit=o, multiplicity=int(size[orbit[k]]))
@@ -154,9 +155,9 @@ def _in_orbits(atoms: Atoms, sites: list[Site], tolerance: float) -> list[Site]:
     ]
 
 
-def _touched(atoms: Atoms, site: Site, bonds: np.ndarray) -> str:
-    counts = Counter(sorted(f"{atoms.symbols[a]}{bonds[a]}" for a in site.contact.atoms))
-    return "-".join(f"{n}{x}" if n > 1 else x for x, n in counts.items())
+def _touched(atoms: Atoms, contact: Contact, bonds: np.ndarray) -> str:
+    counts = Counter(sorted((atoms.symbols[a], int(bonds[a])) for a in contact.atoms))
+    return "-".join(f"{n if n > 1 else ''}{symbol}{b}" for (symbol, b), n in counts.items())
 
 
 def _counted(labels: dict[int, str]) -> dict[int, str]:
