@@ -6,8 +6,21 @@ from ase import Atoms
 from ase.build import bulk
 
 from adlayer.config import build
-from adlayer.surfaces import Filled, Generator, Liquid, Nanotube, Pore, Sheet, Slab, Slit, SolidLiquid
+from adlayer.surfaces import (
+    Filled,
+    Generator,
+    Icosahedron,
+    Liquid,
+    Nanotube,
+    Pore,
+    Sheet,
+    Slab,
+    Slit,
+    SolidLiquid,
+    Solvated,
+)
 from adlayer.surfaces.contacts import contact_radii, coordination, pairs
+from adlayer.surfaces.liquids import occupied
 from adlayer.units import G_PER_CM3
 
 
@@ -75,6 +88,20 @@ def test_a_slit_has_two_periodic_axes(rng):
     assert empty.constraints[0].get_indices().tolist() == [np.argmin(z), np.argmax(z)]
 
 
+def test_a_particle_in_water(rng):
+    one = Atoms("Au", [[0.05, 0.1, 0.15]])
+    assert occupied(one) == pytest.approx(4 / 3 * np.pi * contact_radii([79])[0] ** 3, rel=0.01)
+    (wet,) = Solvated("gold", margin=7.0)({"gold": Icosahedron("Au", 1)({}, rng)}, rng)
+    assert wet.pbc.all()
+    gold, water = (wet[(wet.arrays["molecule"] < 0) == solid] for solid in (True, False))
+    free = wet.get_volume() - occupied(gold)
+    assert water.get_masses().sum() / free / G_PER_CM3 == pytest.approx(1.0, abs=0.01)
+    assert gold.positions.mean(0) == pytest.approx(wet.cell.lengths() / 2)
+    assert clash(wet) >= 0.75
+    (solute,) = Solvated("CH4", margin=5.0)({}, rng)
+    assert solute.symbols.formula.count()["C"] == 1
+
+
 @pytest.mark.parametrize("n, m, of, atoms", [(6, 6, "C", 24), (10, 0, "BN", 40), (6, 4, "C", 152)])
 def test_tubes_are_periodic_along_their_axis_alone(n, m, of, atoms, rng):
     (tube,) = Nanotube(n, m, of)({}, rng)
@@ -131,7 +158,7 @@ def test_sheets():
 @pytest.mark.parametrize(
     "spec, words",
     [
-        ({"Liquid": {"of": "H2O", "n": 64, "density": 4.0}}, "do not fit into"),
+        ({"Liquid": {"of": "H2O", "n": 16, "density": 4.0}}, "do not fit into"),
         ({"Liquid": {"of": "H20"}}, "did you mean 'H2'"),
         ({"Liquid": {"of": "H2O", "density": -1.0}}, "a density is positive"),
         ({"Liquid": {"of": {}}}, "names molecules with their shares"),

@@ -30,8 +30,10 @@ class Coverage(Analysis):
 
     Environments are features of a descriptor, each divided by its spread. An atom of the target is covered if its
     nearest environment of the same element in the set is no farther than ``d_0``: within it such a share (``quantile``)
-    of the set's own atoms have another, symmetry's exact copies not counted. A set that covers
-    particles, slabs and bulk is what a potential of nanoalloys needs: Z. Ma et al., npj Comput. Mater. 8, 51 (2022).
+    of the set's own atoms have another, symmetry's exact copies not counted. Frames, those with the farthest atoms
+    first, carry each atom's ``distance`` in units of ``d_0``, 1e6 for an element that is not in the set, and the number
+    of the structure of the set that has the ``nearest`` environment. A set that covers particles, slabs and bulk is
+    what a potential of nanoalloys needs: Z. Ma et al., npj Comput. Mater. 8, 51 (2022).
 
     Args:
         target: names of the structures, or a file, that are to be covered.
@@ -171,7 +173,8 @@ def _findings(covered: Covered, target: Sequence[Atoms], most: int = 50) -> Find
     data: dict[str, Any] = {"usual": covered.usual, "distances": {}, "structures": [], "groups": {}}
     for element in sorted(set(symbols)):
         mine = d[symbols == element]
-        data["distances"][element] = [float(x) if np.isfinite(x) else None for x in mine]
+        shown = np.sort(mine)[np.linspace(0, len(mine) - 1, min(len(mine), 500)).round().astype(int)]
+        data["distances"][element] = [float(x) if np.isfinite(x) else None for x in shown]
         quantities.append(Quantity(f"{element} atoms covered", 100 * float(np.mean(mine <= 1)), "%"))
         if element in covered.usual:
             quantities.append(Quantity(f"median distance of {element}", float(np.median(mine)), "d₀"))

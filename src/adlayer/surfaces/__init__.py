@@ -10,7 +10,7 @@ from .defects import Adatoms, Kinks, Vacancies
 from .dimers import Dimers
 from .generator import Generator, Given
 from .interfaces import Interface, interface
-from .liquids import Liquid, Slit, SolidLiquid
+from .liquids import Liquid, Slit, SolidLiquid, Solvated
 from .matching import Match, match_lattices
 from .nanocrystals import Winterbottom, Wulff, wulff_particle
 from .nanoset import Nanoset
@@ -64,6 +64,7 @@ __all__ = [
     "Slab",
     "Slit",
     "SolidLiquid",
+    "Solvated",
     "Strained",
     "Supported",
     "Vacancies",

@@ -1,4 +1,4 @@
-"""Liquids: alone, on a solid, between two walls."""
+"""Liquids: alone, on a solid, between two walls, around a particle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ase.constraints import FixAtoms
 
 from .contacts import contact_radii
 from .generator import Generator, Made, take
-from .packing import Mixture, mixture, number_at, pack
+from .packing import Mixture, mixture, molecule, number_at, pack
 from .regions import Cell, Layer, Region
 
 
@@ -121,6 +121,58 @@ class Slit(Generator):
                 slit = filled(slit, region, self.of, self.density, rng, self.closest, made)
             frames.append(slit)
         return frames
+
+
+@dataclass(frozen=True)
+class Solvated(Generator):
+    """Particles or molecules in a periodic cube of liquid.
+
+    The density is that of the space outside the van der Waals radii of the particle.
+
+    Args:
+        particle: names of earlier particles, or of one molecule.
+        of: name of a molecule of the liquid, or several with their shares.
+        margin: of liquid around the particle on each side, Å.
+        density: g/cm³.
+        closest: distance of atoms of different molecules, as a fraction of the sum of their van der Waals radii.
+    """
+
+    particle: str | list[str]
+    of: str | dict[str, float] = "H2O"
+    margin: float = 8.0
+    density: float = 1.0
+    closest: float = 0.75
+
+    def __call__(self, made: Made, rng: np.random.Generator) -> list[Atoms]:
+        known = self.particle not in made if isinstance(self.particle, str) else False
+        frames = [molecule(self.particle, made)] if known else take(self.particle, made)
+        return [self._solvated(particle, made, rng) for particle in frames]
+
+    def _solvated(self, particle: Atoms, made: Made, rng: np.random.Generator) -> Atoms:
+        if particle.pbc.any():
+            raise ValueError("what is solvated must be a particle or a molecule, periodic in no direction")
+        if not self.margin > 0:
+            raise ValueError(f"a margin of liquid is above 0 Å, got {self.margin!r}")
+        x = particle.positions
+        cell = np.eye(3) * (np.ptp(x, axis=0).max() + 2 * self.margin)
+        particle.positions += np.diag(cell) / 2 - (x.max(0) + x.min(0)) / 2
+        particle.cell, particle.pbc = cell, True
+        n = number_at(self.density, Cell(cell).volume - occupied(particle), self.of, made)
+        return filled(particle, Cell(cell), self.of, self.density, rng, self.closest, made, n)
+
+
+def occupied(atoms: Atoms, spacing: float = 0.4) -> float:
+    """Volume within the van der Waals radii of atoms that do not reach across the cell, Å³, on a grid."""
+    radii = contact_radii(atoms.numbers)
+    low, high = (atoms.positions - radii[:, None]).min(0), (atoms.positions + radii[:, None]).max(0)
+    axes = [np.arange(a, b, spacing) for a, b in zip(low, high)]
+    inside = np.zeros(tuple(map(len, axes)), bool)
+    for position, radius in zip(atoms.positions, radii):
+        near = [np.flatnonzero(abs(axis - p) < radius) for axis, p in zip(axes, position)]
+        squares = [(axis[k] - p) ** 2 for axis, k, p in zip(axes, near, position)]
+        ball = squares[0][:, None, None] + squares[1][:, None] + squares[2] < radius**2
+        inside[np.ix_(*near)] |= ball
+    return float(inside.sum() * spacing**3)
 
 
 def empty_slit(wall: Atoms, width: float, vacuum: float = 10.0) -> Atoms:
