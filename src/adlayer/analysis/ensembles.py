@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from ..config import nearest
 from ..simulation import fixed_atoms
@@ -41,8 +42,8 @@ def boltzmann_weights(
 def grand_potential(energy: float, atoms: Atoms, chemical_potentials: Mapping[str, float]) -> float:
     """``Omega = E - sum_A mu_A N_A``, eV, over the elements that have a chemical potential."""
     for symbol in chemical_potentials:
-        if symbol not in atoms.symbols and nearest(symbol, set(atoms.symbols)):
-            raise ValueError(f"a chemical potential is given for {symbol!r}{nearest(symbol, set(atoms.symbols))}")
+        if symbol not in atomic_numbers:
+            raise ValueError(f"{symbol!r} is not a chemical symbol{nearest(symbol, atomic_numbers)}")
     return energy - sum(mu * int((atoms.symbols == symbol).sum()) for symbol, mu in chemical_potentials.items())
 
 
