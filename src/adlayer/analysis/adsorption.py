@@ -80,7 +80,8 @@ class AdsorptionEnergy(Analysis):
             gases.setdefault(name, isolated(name, made))
         starts = [*self._nudged(frames, np.random.default_rng(seed)), *surfaces.values(), *gases.values()]
         checkpoint = folder / "relaxation.pt" if folder and self.max_steps else None
-        done = relax(evaluate, starts, self.fmax, self.max_steps, checkpoint=checkpoint, progress=progress)
+        settings = {"checkpoint": checkpoint, "checkpoint_every": 10, "progress": progress}
+        done = relax(evaluate, starts, self.fmax, self.max_steps, **settings)
         names = [*(f.info["pattern"] for f in frames), *surfaces, *gases]
         energy = dict(zip(names, done.prediction.energy.tolist()))
         relaxed = dict(zip(names, done.frames))
