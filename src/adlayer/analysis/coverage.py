@@ -74,7 +74,7 @@ class Coverage(Analysis):
         return _findings(covered, target)
 
     def plot(self, findings: Mapping[str, Findings]) -> Figure:
-        """Distances of each element's atoms, as shares that are nearer; the share covered in each kind of structure."""
+        """Share of each element's atoms within a distance; shares covered, in the structures that have least."""
         from matplotlib.figure import Figure
 
         data = next(iter(findings.values())).data
@@ -87,7 +87,7 @@ class Coverage(Analysis):
         left.set_xlabel("distance to the nearest known environment ($d_0$)")
         left.set_ylabel("share of atoms")
         left.legend()
-        groups = data["groups"]
+        groups = dict(sorted(data["groups"].items(), key=lambda item: item[1])[:20])
         right.barh(list(groups), [100 * x for x in groups.values()])
         right.set_xlim(0, 100)
         right.invert_yaxis()
@@ -182,7 +182,8 @@ def _findings(covered: Covered, target: Sequence[Atoms], most: int = 50) -> Find
     groups: dict[str, list[np.ndarray]] = {}
     frames = {}
     for k, (frame, mine, nearest) in enumerate(zip(target, covered.distances, covered.nearest)):
-        group = str(frame.info.get("group", frame.info.get("pattern", frame.get_chemical_formula())))
+        group = ", ".join(str(frame.info[key]) for key in ("group", "pattern") if key in frame.info)
+        group = group or frame.get_chemical_formula()
         groups.setdefault(group, []).append(mine)
         data["structures"].append({"group": group, "covered": float(np.mean(mine <= 1))})
         shown = frame.copy()

@@ -17,6 +17,7 @@ from .nanoset import Nanoset
 from .overlayers import Overlayers
 from .packing import pack
 from .particles import Decahedron, Icosahedron, Octahedron, RandomParticle
+from .point_groups import point_group
 from .polarity import tasker
 from .pores import Filled, Nanotube, Pore, Sheet
 from .rearranged import Rearranged
@@ -26,7 +27,7 @@ from .sites import adsorption_sites
 from .slab import Slab, slab
 from .steps import Vicinal, vicinal
 from .supported import Supported, supported
-from .symmetry import orbits, point_group, symmetries
+from .symmetry import orbits, symmetries
 from .terminations import terminations
 from .wood import supercell
 from .wulff import wulff_shape
