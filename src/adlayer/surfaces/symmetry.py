@@ -6,6 +6,7 @@ vectors and the rarest atoms; each is kept if it brings every atom onto one like
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +91,11 @@ def symmetries(atoms: Atoms, tolerance: float = 0.1, elements: bool = True) -> t
     folded = Sites(whole.points, kinds, lattice, tolerance)
     site = np.unique([hits[0] for hits in _coincident(folded)], return_inverse=True)
     sites = Sites(whole.points[site[0]], kinds[site[0]], lattice, tolerance)
-    return [op for R in _rotations(sites) for op in _translated(sites, R)], site[1]
+    found: list[Operation] = []
+    for R in _rotations(sites):
+        if not found or np.abs(np.array([op.R for op in found]) - R).max((1, 2)).min() > 0.03:
+            found += _translated(sites, R)
+    return found, site[1]
 
 
 def orbits(atoms: Atoms, tolerance: float = 0.1, elements: bool = True) -> np.ndarray:
@@ -170,10 +175,9 @@ def _primitive(sites: Sites) -> np.ndarray:
     return np.array(basis)
 
 
-def _rotations(sites: Sites) -> list[np.ndarray]:
+def _rotations(sites: Sites) -> Iterator[np.ndarray]:
     """Candidates: what turns two chosen vectors, lattice vectors first, into two like them, with either handedness."""
     (u, us), (v, vs) = _two(sites)
-    found = []
     frame = np.linalg.inv(np.array([u, v, np.cross(u, v)]))
     loose = 4 * sites.tolerance * max(np.linalg.norm(u), np.linalg.norm(v))
     for a in us:
@@ -181,10 +185,8 @@ def _rotations(sites: Sites) -> list[np.ndarray]:
             for sign in (1, -1):
                 left, s, right = np.linalg.svd((frame @ np.array([a, b, sign * np.cross(a, b)])).T)
                 R = left @ right
-                new = not found or np.abs(np.array(found) - R).max((1, 2)).min() > 0.03
-                if s.min() > 0.5 and new and _keeps(sites, R):
-                    found.append(R)
-    return found
+                if s.min() > 0.5 and _keeps(sites, R):
+                    yield R
 
 
 def _keeps(sites: Sites, R: np.ndarray) -> bool:
