@@ -54,6 +54,36 @@ def test_skin_changes_nothing_but_the_number_of_searches(silicon_structures):
     assert 1 < neighbors.n_searches < 15
 
 
+def test_each_system_is_searched_when_it_must_be(silicon_structures, monkeypatch):
+    """Systems that move, leave, come and change their cells: the same pairs as by a search of everything."""
+    import adlayer.neighbors
+
+    searched, search = [], adlayer.neighbors._search
+    monkeypatch.setattr(adlayer.neighbors, "_search", lambda s, cutoff: searched.append(len(s)) or search(s, cutoff))
+    kept, s = NeighborList(5.0, skin=0.6), silicon_structures
+
+    def moved(s, k, far):
+        x = s.positions.clone()
+        x[s.offsets[k]] += far
+        return s.with_positions(x)
+
+    for case, expected in (
+        (s, 5),
+        (moved(s, 1, 0.05), 0),
+        (moved(s, 1, 0.5), 1),
+        (moved(s, 1, 0.5)[[0, 1, 3]], 0),  # two have left
+        (s[[0, 1, 3]], 1),
+        (Structures.cat([s[[0, 1, 3]], s[[3, 4]]]), 2),  # two have come
+        (s[[4, 0]], 2),
+        (replace(s[[4, 0]], cell=s[[4, 0]].cell * torch.tensor([[[1.0]], [[1.3]]])), 1),
+    ):
+        searched.clear()
+        now = kept(case)
+        assert sum(searched) == expected
+        for a, b in zip(now, NeighborList(5.0, skin=0.0)(case)):
+            assert torch.equal(a, b)
+
+
 def test_a_changed_cell_is_noticed():
     atoms = bulk("Cu", cubic=True)
     neighbors = NeighborList(4.0)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numba import njit, prange
 from torch import Tensor
 from vesin import NeighborList as VesinList
@@ -37,6 +37,12 @@ def find_pairs(structures: Structures, cutoff: float) -> Pairs:
     At the very edge rounding may find one of a pair and not its reverse, whose place is then -1; ``NeighborList`` takes
     a margin and returns complete pairs.
     """
+    pairs = _search(structures, cutoff)
+    return pairs._replace(vectors=pair_vectors(structures, pairs.i, pairs.j, pairs.shifts))
+
+
+def _search(structures: Structures, cutoff: float) -> Pairs:
+    """The pairs without their vectors."""
     search = VesinList(cutoff=cutoff, full_list=True, sorted=True, n_threads=1)
     positions, cell = (x.detach().cpu().double().numpy() for x in (structures.positions, structures.cell))
     pbc, offsets = structures.pbc.cpu().numpy(), structures.offsets.tolist()
@@ -56,8 +62,7 @@ def find_pairs(structures: Structures, cutoff: float) -> Pairs:
     j, S = j[order], S[order]
     reverse = _find_reverse(i, j, S, first)
     pairs = Pairs(*(torch.from_numpy(x) for x in (i, j, S)), None, torch.from_numpy(first), torch.from_numpy(reverse))
-    pairs = Pairs(*(x if x is None else x.to(structures.device) for x in pairs))
-    return pairs._replace(vectors=pair_vectors(structures, pairs.i, pairs.j, pairs.shifts))
+    return Pairs(*(x if x is None else x.to(structures.device) for x in pairs))
 
 
 def pair_vectors(structures: Structures, i: Tensor, j: Tensor, shifts: Tensor) -> Float[Tensor, "edges 3"]:
@@ -70,10 +75,11 @@ def pair_vectors(structures: Structures, i: Tensor, j: Tensor, shifts: Tensor) -
 
 
 class NeighborList:
-    """A neighbor list with a skin: searched anew only when an atom may have come in from beyond it.
+    """A neighbor list with a skin: searched anew only where an atom may have come in from beyond it.
 
-    Atoms that move along with a strained cell have not moved in this sense; the strain itself takes from the skin. What
-    it returns is always exactly the pairs within ``cutoff``, in canonical order, whatever the skin.
+    Atoms that move along with a strained cell have not moved in this sense; the strain itself takes from the skin. Each
+    system of a batch is searched by itself when it must be, and keeps its list when others leave the batch. What is
+    returned is always exactly the pairs within ``cutoff``, in canonical order, whatever the skin.
 
     Args:
         cutoff: Å.
@@ -89,31 +95,85 @@ class NeighborList:
 
     def __call__(self, structures: Structures) -> Pairs:
         use_threads(structures.n_atoms)
-        if self._must_search(structures):
-            # The margin keeps pairs at the very edge of the search, where rounding may find only one of the two, out.
-            self._wide = find_pairs(structures, self.cutoff and self.cutoff + self.skin + 1e-6)
-            self._at, self._inverse = structures.to(structures.device), None
-            self.n_searches += 1
+        source = self._sources(structures)
+        if source is not None:
+            self._update(structures, source)
         prune = _prune_fused if structures.device.type == "cpu" and structures.dtype == torch.float64 else _prune
         return prune(structures, self._wide, self.cutoff)
 
-    def _must_search(self, now: Structures) -> bool:
+    def _sources(self, now: Structures) -> Int[Tensor, "systems"] | None:
+        """For each system, the one of the last batch whose list serves it, or -1; None where each serves itself."""
         at = self._at
-        if at is None or now.device != at.device or now.numbers.shape != at.numbers.shape:
-            return True
-        if not (torch.equal(now.pbc, at.pbc) and torch.equal(now.system, at.system)):
-            return True
+        source = torch.full_like(now.counts, -1)
+        if at is None or now.device != at.device:
+            return source
+        if torch.equal(now.system, at.system):
+            fits = self._fits(now, at)
+            return None if bool(fits.all()) else torch.where(fits, torch.arange(len(fits), device=now.device), source)
+        for left in range(max(0, len(at) - len(now)) + 1):  # as many as have left may be missing before it
+            here = (source < 0).nonzero()[:, 0]
+            there = here + left
+            here, there = here[there < len(at)], there[there < len(at)]
+            same = now.counts[here] == at.counts[there]
+            here, there = here[same], there[same]
+            fits = self._fits(now[here.tolist()], at[there.tolist()])
+            source[here[fits]] = there[fits]
+        return source
+
+    def _fits(self, now: Structures, at: Structures) -> Bool[Tensor, "systems"]:
+        """Whether the lists found at one place hold all pairs at another."""
         moved = now.positions.detach() - at.positions.detach()
-        if torch.equal(now.cell, at.cell):
-            moved = moved.square().sum(-1)
-            return bool((moved > (0.5 * self.skin) ** 2).any()) or bool(moved.isnan().any())
-        if self._inverse is None:
-            self._inverse = torch.linalg.pinv(_periodic_rows(at))
-        strain = self._inverse @ (_periodic_rows(now) - _periodic_rows(at))  # cell = old cell @ (1 + strain)
-        moved = moved - (at.positions.detach()[:, None, :] @ strain[at.system])[:, 0, :]
-        reach = self.cutoff + 2 * torch.linalg.vector_norm(moved, dim=-1)
-        shrunk = 1 - torch.linalg.matrix_norm(strain)[at.system]
-        return not bool((reach <= (self.cutoff + self.skin) * shrunk).all())
+        shrunk = moved.new_ones(len(now))
+        if not torch.equal(now.cell, at.cell):
+            inverse = torch.linalg.pinv(_periodic_rows(at)) if self._inverse is None else self._inverse
+            self._inverse = inverse if at is self._at else None
+            strain = inverse @ (_periodic_rows(now) - _periodic_rows(at))  # cell = old cell @ (1 + strain)
+            moved = moved - (at.positions.detach()[:, None, :] @ strain[at.system])[:, 0, :]
+            shrunk = 1 - torch.linalg.matrix_norm(strain)
+        farthest = moved.new_zeros(len(now)).scatter_reduce(0, now.system, moved.square().sum(-1), "amax").sqrt()
+        within = self.cutoff + 2 * farthest <= (self.cutoff + self.skin) * shrunk
+        return within & (now.pbc == at.pbc).all(1)
+
+    def _update(self, now: Structures, source: Int[Tensor, "systems"]) -> None:
+        """Search where no list serves, and keep the others."""
+        # The margin keeps pairs at the very edge of the search, where rounding may find only one of the two, out.
+        reach = self.cutoff and self.cutoff + self.skin + 1e-6
+        missing = (source < 0).nonzero()[:, 0].tolist()
+        self._inverse, self.n_searches = None, self.n_searches + bool(missing)
+        if len(missing) == len(now):
+            self._wide, self._at = _search(now, reach), now.to(now.device)
+            return
+        part = now[missing]
+        both = Structures.cat([self._at.to(now.dtype), part])
+        place = source.clone()
+        place[missing] = len(self._at) + torch.arange(len(missing), device=now.device)
+        self._wide = _arranged(self._wide, _search(part, reach), both, place)
+        self._at = both[place.tolist()]
+
+
+def _arranged(a: Pairs, b: Pairs, both: Structures, place: Int[Tensor, "systems"]) -> Pairs:
+    """The pairs of some systems of two batches, in a new order."""
+    n_atoms, n_edges = len(a.first) - 1, len(a.i)
+    first = torch.cat([a.first[:-1], b.first + n_edges])
+    i, j = (torch.cat([x, y + n_atoms]) for x, y in ((a.i, b.i), (a.j, b.j)))
+    reverse = torch.cat([a.reverse, torch.where(b.reverse < 0, b.reverse, b.reverse + n_edges)])
+
+    def moved(begin: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        """Which rows are taken, and by how much each moves down."""
+        down = torch.repeat_interleave(size.cumsum(0) - size - begin, size)
+        return torch.arange(len(down), device=down.device) - down, down
+
+    begin, size = both.offsets[place], both.counts[place]
+    atoms, _ = moved(begin, size)
+    count = first[begin + size] - first[begin]
+    edges, down = moved(first[begin], count)
+    by_atom = torch.repeat_interleave(size.cumsum(0) - size - begin, count)
+    back = reverse[edges]
+    new_first = torch.cat([first.new_zeros(1), first.diff()[atoms].cumsum(0)])
+    shifts = torch.cat([a.shifts, b.shifts])[edges]
+    return Pairs(
+        i[edges] + by_atom, j[edges] + by_atom, shifts, None, new_first, torch.where(back < 0, back, back + down)
+    )
 
 
 def _periodic_rows(structures: Structures) -> Float[Tensor, "systems 3 3"]:

@@ -101,16 +101,15 @@ class Structures:
         if isinstance(index, int | np.integer):
             index = [int(index)]
         chosen = torch.arange(self.n_systems, device=self.device)[index]
-        atoms = torch.cat(
-            [torch.arange(self.offsets[s], self.offsets[s + 1], device=self.device) for s in chosen.tolist()]
-            or [self.system.new_zeros(0)]
-        )
+        counts = self.counts[chosen]
+        begin = torch.repeat_interleave(self.offsets[chosen] - counts.cumsum(0) + counts, counts)
+        atoms = begin + torch.arange(len(begin), device=self.device)
         return Structures(
             numbers=self.numbers[atoms],
             positions=self.positions[atoms],
             cell=self.cell[chosen],
             pbc=self.pbc[chosen],
-            system=torch.repeat_interleave(torch.arange(len(chosen), device=self.device), self.counts[chosen]),
+            system=torch.repeat_interleave(torch.arange(len(chosen), device=self.device), counts),
             charge=self.charge[chosen],
             spin=self.spin[chosen],
         )

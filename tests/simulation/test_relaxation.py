@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
@@ -10,7 +11,7 @@ from ase.filters import UnitCellFilter
 from ase.optimize import FIRE as AseFIRE
 from ase.optimize import LBFGS as AseLBFGS
 
-from adlayer import Evaluator
+from adlayer import Evaluator, Prediction
 from adlayer.potentials.stillinger_weber import StillingerWeber
 from adlayer.reference import calculator_evaluate
 from adlayer.simulation import FIRE, LBFGS, relax, run
@@ -57,6 +58,24 @@ def test_each_leaves_when_it_is_relaxed():
     alone = relax(inner, [slab()], fmax=0.01)
     assert alone.steps[0] == done.steps[1]
     assert torch.allclose(alone.structures.positions, done.structures[[1]].positions, rtol=0, atol=1e-10)
+
+
+def test_a_step_that_climbs_is_taken_back():
+    """A soft slope ends at a hard wall, into which its curvature leads; the other atom is there already."""
+
+    def evaluate(structures):
+        x = structures.positions[:, 0]
+        E = (x + 0.3) ** 2 + 0.01 * torch.exp(-40 * x)
+        slope = 2 * (x + 0.3) - 0.4 * torch.exp(-40 * x)
+        return Prediction(E, torch.stack([-slope, 0 * x, 0 * x], dim=-1))
+
+    atoms = [Atoms("H", [[x, 0, 0]]) for x in (1.0, 0.0)]
+    for allowed in (0.01, 1e9):
+        done = run(LBFGS(fmax=0.001, max_rise=allowed), evaluate, atoms, every=1)
+        rise = np.nanmax(np.diff(done.log["potential energy (eV)"][:, 0]))
+        assert done.finished.all()
+        assert rise <= 0.01 if allowed == 0.01 else rise > 0.01
+        assert torch.allclose(*done.structures.positions, atol=1e-3)
 
 
 def test_not_enough_steps_is_said():
