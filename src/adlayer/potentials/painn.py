@@ -59,6 +59,7 @@ class PaiNN(Potential):
         super().__init__()
         F = features
         self.cutoff, self.elements = cutoff, None if elements is None else tuple(elements)
+        self.reach = cutoff * blocks  # messages carry what is farther away
         self.n_radial, self.basis, self.scale = n_radial, _BASES[basis], scale
         self.species = Species(elements or chemical_symbols[1:101])
         self.embedding = nn.Embedding(len(self.species.elements), F)
