@@ -2,6 +2,7 @@
 
 from .annealing import SimulatedAnnealing
 from .basin_hopping import BasinHopping
+from .find import Found, find_minima
 from .fingerprint import Fingerprint
 from .genetic import GeneticAlgorithm
 from .landscape import Landscape
@@ -10,7 +11,7 @@ from .minima_hopping import MinimaHopping
 from .orderings import SymmetryConstrainedGA
 from .perturbations import Mirror, Permutation, Perturbation, Relocate, Shake, Twist
 from .random_search import RandomSearch
-from .search import Found, Population, Search, find_minima
+from .search import Population, Search
 
 __all__ = [
     "BasinHopping",

@@ -17,8 +17,10 @@ from ..motion import temperatures
 from ..state import SYSTEMS
 from .geometry import radii
 from .landscape import Landscape
-from .perturbations import Here, choose
+from .perturbations import Here, Permutation, Relocate, Shake, Twist, choose, perturbed
 from .search import Population, Search, populate, repeated, within
+
+MOVES = (Shake(), Relocate(), Twist(), Permutation())
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +59,18 @@ class BasinHopping(Search):
     def init(
         self, landscape: Landscape, seeds: Structures, free: Bool[Tensor, "atoms"], generator: torch.Generator
     ) -> Walkers:
-        choose(self.moves, Here(seeds[0], free[: int(seeds.counts[0])], radii(seeds[0])))
+        choose(self.moves, Here(seeds[0], free[: int(seeds.counts[0])], radii(seeds[0])), MOVES)
         first = populate(landscape, *repeated(seeds, free, self.walkers))
         T = temperatures(self.temperature, first.structures)
         return Walkers(**within(first), temperature=T, reach=torch.ones_like(T))
 
     def step(self, landscape: Landscape, state: Walkers, generator: torch.Generator) -> Walkers:
         size = radii(state.structures)
-        trial = state.structures.with_positions(self._moved(state, size, generator))
+        moved = [
+            perturbed(state, s, size, self.moves, MOVES, generator, reach)
+            for s, reach in enumerate(state.reach.tolist())
+        ]
+        trial = state.structures.with_positions(torch.cat(moved))
         found = landscape.quench(trial, state.free, size)
         state, _ = state.tell(landscape, found)
         u = torch.rand(len(trial), generator=generator, dtype=state.energy.dtype)
@@ -73,16 +79,6 @@ class BasinHopping(Search):
         reach = (state.reach * torch.where(accept, 1.05, 1 / 1.05)).clamp(0.2, 3.0)
         state = replace(state, reach=reach)
         return self._exchanged(state, generator) if self.exchange and (state.step + 1) % self.exchange == 0 else state
-
-    def _moved(self, state: Walkers, size, generator) -> Float[Tensor, "atoms 3"]:
-        positions, offsets, energies = [], state.structures.offsets.tolist(), state.prediction.energies
-        for s in range(len(state.structures)):
-            a = slice(offsets[s], offsets[s + 1])
-            here = Here(state.structures[s], state.free[a], size[a], None if energies is None else energies[a])
-            moves = choose(self.moves, here)
-            move = moves[int(torch.randint(len(moves), (1,), generator=generator))]
-            positions.append(move(here, float(state.reach[s]), generator))
-        return torch.cat(positions)
 
     def _exchanged(self, state: Walkers, generator) -> Walkers:
         """Walkers whose exchange is accepted trade their temperatures, which is the same and cheaper."""
@@ -100,9 +96,9 @@ class BasinHopping(Search):
 def boltzmann_factor(
     new: Float[Tensor, "systems"], old: Float[Tensor, "systems"], temperature: Float[Tensor, "systems"]
 ) -> Float[Tensor, "systems"]:
-    """``exp(-(E' - E) / k_B T)``, 0 for what is no minimum, 1 or more from there; at 0 K only downhill."""
+    """``min(1, exp(-(E' - E) / k_B T))``, 0 to what is no minimum and 1 from there; at 0 K only downhill."""
     gap = torch.where(old.isinf(), torch.where(new.isinf(), torch.inf, -torch.inf), new - old)
-    return torch.where(gap <= 0, torch.ones_like(gap) * 2, (-gap / (BOLTZMANN * temperature).clamp_min(1e-300)).exp())
+    return (-gap.clamp_min(0) / (BOLTZMANN * temperature).clamp_min(1e-300)).exp()
 
 
 def take_over(

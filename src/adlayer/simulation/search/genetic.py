@@ -13,8 +13,10 @@ from .crossover import cut_and_splice
 from .fingerprint import distance
 from .geometry import radii
 from .landscape import Landscape
-from .perturbations import Here, Mirror, Permutation, Perturbation, Relocate, Shake, Twist, choose
+from .perturbations import Here, Mirror, Permutation, Relocate, Shake, Twist, choose, perturbed
 from .search import Population, Search, populate, repeated
+
+MUTATIONS = (Shake(), Relocate(), Twist(), Mirror(), Permutation())
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class GeneticAlgorithm(Search):
                 f"to 1, got {self.population}, {self.children} and {self.mutants}"
             )
         one = Here(seeds[0], free[: int(seeds.counts[0])], radii(seeds[0]))
-        self._mutations(one)
+        choose(self.mutations, one, MUTATIONS)
         n_seeds, n_atoms = len(seeds), int(seeds.counts[0])
         seeds, free = repeated(seeds, free, self.population)
         positions = seeds.positions.reshape(len(seeds), n_atoms, 3).clone()
@@ -65,30 +67,18 @@ class GeneticAlgorithm(Search):
         trial = state.structures[parents[: self.children].tolist()]
         n_atoms = state.structures.n_atoms // len(state.structures)
         free = state.free[:n_atoms].repeat(self.children)
-        children = [
-            self._child(state, size, int(m), int(f), generator)
-            for m, f in zip(parents[: self.children], parents[self.children :])
-        ]
-        trial = trial.with_positions(torch.cat(children))
+        pairs = zip(parents[: self.children].tolist(), parents[self.children :].tolist())
+        trial = trial.with_positions(torch.cat([self._child(state, size, m, f, generator) for m, f in pairs]))
         found = landscape.quench(trial, free, size[:n_atoms].repeat(self.children))
         state, _ = state.tell(landscape, found)
         return self._survivors(state.joined(found, free))
 
     def _child(self, state: Population, size, m: int, f: int, generator) -> Float[Tensor, "atoms 3"]:
-        n_atoms = state.structures.n_atoms // len(state.structures)
-        a = slice(m * n_atoms, (m + 1) * n_atoms)
         chance = float(torch.rand((), generator=generator, dtype=torch.float64))
         if chance < self.mutants or m == f:
-            energies = state.prediction.energies
-            here = Here(state.structures[m], state.free[a], size[a], None if energies is None else energies[a])
-            ways = self._mutations(here)
-            return ways[int(torch.randint(len(ways), (1,), generator=generator))](here, 1.0, generator)
-        return cut_and_splice(state.structures[m], state.structures[f], state.free[a], generator)
-
-    def _mutations(self, here: Here) -> list[Perturbation]:
-        if self.mutations is not None:
-            return choose(self.mutations, here)
-        return [way for way in (Shake(), Relocate(), Twist(), Mirror(), Permutation()) if way.serves(here)]
+            return perturbed(state, m, size, self.mutations, MUTATIONS, generator)
+        mother, father = state.structures[m], state.structures[f]
+        return cut_and_splice(mother, father, state.free[: mother.n_atoms], generator)
 
     def _survivors(self, state: Population) -> Population:
         return state.select(distinct(state.energy, state.features, self.population, self.diversity))

@@ -133,7 +133,10 @@ class SymmetryConstrainedGA(Search):
             rank=torch.cat([state.rank, rank]),
             tried=torch.cat([state.tried, genes]),
         )
-        return everyone.select(torch.argsort(everyone.rank, stable=True)[: self.population].tolist())
+        best = [s for s in torch.argsort(everyone.rank, stable=True).tolist() if bool(everyone.rank[s].isfinite())]
+        if not best:
+            raise ValueError(f"no ordering came to rest within {landscape.max_steps} steps; give a larger max_steps")
+        return everyone.select(best[: self.population])
 
     def _unseen(self, seen, parents: Orderings | None, n: int, generator) -> Int[Tensor, "new orbits"]:
         """Up to ``n`` orderings that were not seen: random ones, or children with a random one now and then."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ...config import Part
 from ...structures import Structures
+from ..state import State
 from .geometry import direction, rotation
 
 
@@ -220,13 +221,30 @@ class Mirror(Perturbation):
         return here.is_cluster and len(here.x) > 3
 
 
-def choose(moves: list | None, here: Here) -> list[Perturbation]:
-    """The moves that were asked for, or all that serve; raises ``ValueError`` for one that means nothing here."""
+def choose(moves: list | None, here: Here, otherwise: tuple[Perturbation, ...]) -> list[Perturbation]:
+    """The moves asked for, or all others that serve; raises ``ValueError`` for one that means nothing here."""
     if moves is None:
-        return [move for move in (Shake(), Relocate(), Twist(), Permutation()) if move.serves(here)]
+        return [move for move in otherwise if move.serves(here)]
     for move in moves:
         if not move.serves(here):
             needs = {"Permutation": "two elements among the atoms that move", "Relocate": "a surface"}
             need = needs.get(type(move).__name__, "a free cluster of four atoms or more")
             raise ValueError(f"{type(move).__name__} needs {need}")
     return list(moves)
+
+
+def perturbed(
+    state: State,
+    s: int,
+    size: Float[Tensor, "atoms"],
+    moves: list | None,
+    otherwise: tuple[Perturbation, ...],
+    generator: torch.Generator,
+    reach: float = 1.0,
+) -> Float[Tensor, "atoms_of_one 3"]:
+    """Structure ``s`` of a batch, changed by one of the moves that is drawn at random."""
+    a = slice(int(state.structures.offsets[s]), int(state.structures.offsets[s + 1]))
+    energies = state.prediction.energies
+    here = Here(state.structures[s], state.free[a], size[a], None if energies is None else energies[a])
+    ways = choose(moves, here, otherwise)
+    return ways[_draw(len(ways), generator)](here, reach, generator)
