@@ -122,6 +122,21 @@ def test_linear_members_deviate_as_they_are(made):
     assert Evaluator(members[0]).deviations(s) is None
 
 
+def test_one_start_serves_many_ends(made):
+    """Two ways that symmetry makes alike, in one batch of images; the second is named."""
+    start, end = made["start"][0], made["end"][0]
+    other = start.copy()
+    other.positions[-1] += start.cell[1] / 2
+    other.info["path"] = "aside"
+    found = Barrier("start", ["end", "other"], n_images=5, prefactor=False, engine=StringMethod())(
+        Evaluator(EMT(["Cu"]), stress=False), {"start": [start], "end": [end], "other": [other]}
+    )
+    assert list(found.data) == ["path 1", "aside"]
+    tops = [max(path["energy"]) for path in found.data.values()]
+    assert tops[0] == pytest.approx(tops[1], abs=1e-4)
+    assert [path["negative"] for path in found.data.values()] == [1, 1]
+
+
 def test_rates():
     low, high = [3.0, 4.0, 5.0], [-2.0, 4.0, 6.0]
     assert vineyard(low, high) == pytest.approx(60 / 24)
