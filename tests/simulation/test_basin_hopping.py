@@ -97,6 +97,19 @@ def test_relocation_on_a_slab_lands_on_top():
     assert 0.8 < float(x[moved, 2]) - slab.positions[:, 2].max() < 3.0
 
 
+def test_the_weakest_of_each_element_are_moved():
+    cluster = here(alloy())
+    weak = [int((cluster.structures.numbers == z).nonzero()[3]) for z in (29, 79)]
+    energies = torch.where(cluster.structures.numbers == 79, -3.8, -3.5).double()
+    energies[weak] += 0.5
+    known, generator = Here(cluster.structures, cluster.free, cluster.size, energies), torch.Generator().manual_seed(1)
+    moved = set()
+    for _ in range(12):
+        x = Relocate(atoms=1, weakest=2)(known, 1.0, generator)
+        moved |= set((x - cluster.x).norm(dim=1).nonzero()[:, 0].tolist())
+    assert moved == set(weak)
+
+
 def test_atoms_too_close_are_pushed_apart():
     s = Structures.from_ase(alloy())
     size, free = radii(s), torch.ones(55, dtype=torch.bool)

@@ -11,6 +11,17 @@ from .motion import Dynamics, Motion
 from .paths import NEB, StringMethod
 from .relaxation import FIRE, LBFGS
 from .run import Run, relax, run
+from .search import (
+    BasinHopping,
+    Fingerprint,
+    GeneticAlgorithm,
+    MinimaHopping,
+    RandomSearch,
+    Search,
+    SimulatedAnnealing,
+    SymmetryConstrainedGA,
+    find_minima,
+)
 from .state import State, fixed_atoms
 from .tempering import Tempering
 from .thermostats import Bussi, NoseHoover
@@ -25,12 +36,15 @@ __all__ = [
     "MTK",
     "NEB",
     "Barostat",
+    "BasinHopping",
     "Bussi",
     "CellRescaling",
     "Dimer",
     "Dynamics",
     "Engine",
     "Evaluate",
+    "Fingerprint",
+    "GeneticAlgorithm",
     "Langevin",
     "MaxDrift",
     "MaxStrain",
@@ -38,18 +52,24 @@ __all__ = [
     "MaxUncertainty",
     "Metadynamics",
     "MinDistance",
+    "MinimaHopping",
     "Modes",
     "Motion",
     "NoseHoover",
+    "RandomSearch",
     "Restrained",
     "Run",
+    "Search",
+    "SimulatedAnnealing",
     "Spring",
     "State",
     "StringMethod",
+    "SymmetryConstrainedGA",
     "Tempering",
     "Trajectory",
     "VelocityVerlet",
     "Watch",
+    "find_minima",
     "fixed_atoms",
     "interpolate",
     "lowest_modes",

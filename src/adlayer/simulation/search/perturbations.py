@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ...config import Part
+from ...neighbors import find_pairs
 from ...structures import Structures
 from ..state import State
 from .geometry import direction, rotation
@@ -48,8 +49,6 @@ class Here:
 
     def neighbors(self) -> Float[Tensor, "atoms"]:
         """How many neighbors each atom has, counted smoothly."""
-        from ...neighbors import find_pairs
-
         pairs = find_pairs(self.structures, 4 * float(self.size.max()))
         r = torch.linalg.vector_norm(pairs.vectors, dim=-1) / (self.size[pairs.i] + self.size[pairs.j])
         return torch.zeros_like(self.size).index_add(0, pairs.i, torch.sigmoid(20 * (1.25 - r)))
@@ -136,8 +135,8 @@ class Relocate(Perturbation):
     """The atoms that are bound most weakly are taken away and dropped elsewhere onto the surface, until they touch.
 
     On a cluster they come from a random direction (the angular move of Wales and Doye, 1997), on a slab down its
-    normal at a random place. Weakly bound are atoms of high energy, where the method gives energies of atoms, else
-    those with few neighbors.
+    normal at a random place. Weakly bound are atoms whose energy is above the mean of their element, where the method
+    gives energies of atoms, else those with few neighbors.
 
     Args:
         atoms: how many, at most.
@@ -148,7 +147,7 @@ class Relocate(Perturbation):
     weakest: int = 4
 
     def __call__(self, here: Here, reach: float, generator: torch.Generator) -> Float[Tensor, "atoms 3"]:
-        weakness = here.energies if here.energies is not None else -here.neighbors()
+        weakness = -here.neighbors() if here.energies is None else _above_its_kind(here)
         weakness = torch.where(here.free, weakness, torch.full_like(weakness, -torch.inf))
         x, order = here.x.clone(), torch.argsort(weakness, descending=True, stable=True).tolist()
         order = order[: min(self.weakest, int(here.free.sum()))]
@@ -159,6 +158,15 @@ class Relocate(Perturbation):
 
     def serves(self, here: Here) -> bool:
         return not bool(here.structures.pbc.all()) and len(here.x) > 1
+
+
+def _above_its_kind(here: Here) -> Float[Tensor, "atoms"]:
+    """Energies of the atoms above the mean of their element, eV: those of different elements have different zeros."""
+    above = torch.zeros_like(here.energies)
+    for z in here.structures.numbers.unique():
+        kind = here.structures.numbers == z
+        above[kind] = here.energies[kind] - here.energies[kind].mean()
+    return above
 
 
 def drop(here: Here, x: Float[Tensor, "atoms 3"], a: int, generator: torch.Generator) -> Float[Tensor, "3"]:
