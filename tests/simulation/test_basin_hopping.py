@@ -86,15 +86,33 @@ def test_perturbations_keep_the_list_of_atoms(move):
             assert int(moved.sum()) <= len(x) // 2
 
 
-def test_relocation_on_a_slab_lands_on_top():
+@pytest.mark.parametrize("left_handed", [False, True])
+def test_relocation_on_a_slab_lands_on_top(left_handed):
     slab = fcc100("Cu", (3, 3, 3), vacuum=6.0)
     slab.pbc = (True, True, False)
     free = torch.as_tensor(slab.get_tags() == 1)
+    if left_handed:
+        slab.cell[[0, 1]] = slab.cell[[1, 0]]
+    slab.positions += slab.cell[0] * np.arange(len(slab))[:, None]  # as after a long way through the cell
     x = Relocate(atoms=1)(here(slab, free), 1.0, torch.Generator().manual_seed(3))
     moved = torch.linalg.vector_norm(x - torch.as_tensor(slab.positions), dim=1) > 1e-9
     assert int(moved.sum()) == 1
     assert free[moved].all()
-    assert 0.8 < float(x[moved, 2]) - slab.positions[:, 2].max() < 3.0
+    assert 0.8 < float(x[moved, 2]) - slab.positions[:, 2].max() < 2.6
+
+
+def test_relocation_on_a_wire_and_a_slab_touches():
+    for pbc in ((False, False, True), (True, True, False)):
+        atoms = fcc100("Cu", (2, 2, 6), vacuum=6.0)
+        atoms.pbc = pbc
+        wire, generator = here(atoms), torch.Generator().manual_seed(3)
+        for _ in range(10):
+            x = Relocate(atoms=1, weakest=1)(wire, 1.0, generator)
+            moved = atoms.copy()
+            moved.positions = x.numpy()
+            a = int(torch.linalg.vector_norm(x - wire.x, dim=1).argmax())
+            distances = moved.get_distances(a, [b for b in range(len(atoms)) if b != a], mic=True)
+            assert distances.min() == pytest.approx(2 * float(wire.size[0]), abs=1e-6)
 
 
 def test_the_weakest_of_each_element_are_moved():

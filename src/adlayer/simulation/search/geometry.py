@@ -91,3 +91,50 @@ def random_rotation(like: Tensor, generator: torch.Generator) -> Float[Tensor, "
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
     return like.new_tensor(rows)
+
+
+def drop(
+    structure: Structures,
+    a: int,
+    size: Float[Tensor, "atoms"],
+    free: Bool[Tensor, "atoms"],
+    generator: torch.Generator,
+) -> Float[Tensor, "3"]:
+    """Where atom ``a`` first touches another as it comes from outside along a random line.
+
+    The line points at the middle of a cluster and the axis of a wire; on a slab it goes down the normal, at a random
+    place, onto the side where the free atoms are.
+    """
+    x, pbc = structure.positions, structure.pbc[0]
+    others = torch.arange(len(x)) != a
+    rest, touch = x[others], size[a] + size[others]
+    rows = structure.cell[0][pbc]
+    at = rest.mean(0) + (torch.rand(len(rows), generator=generator, dtype=x.dtype) @ rows if len(rows) else 0.0)
+    down, away = -_outward(rows, x, free, generator), rest - at
+    if len(rows):
+        away = away - (away @ torch.linalg.pinv(rows)).round() @ rows
+        shifts = torch.cartesian_prod(*[torch.arange(-1, 2)] * len(rows)).to(x).reshape(-1, len(rows)) @ rows
+        away, touch = (away + shifts[:, None]).reshape(-1, 3), touch.repeat(len(shifts))
+    across = away - (away @ down)[:, None] * down
+    if bool((across.square().sum(-1) >= touch.square()).all()):  # the line misses everything: through the nearest atom
+        nearest = across[int(across.square().sum(-1).argmin())]
+        at, away, across = at + nearest, away - nearest, across - nearest
+    depth = (touch.square() - across.square().sum(-1)).clamp_min(0).sqrt()
+    first = torch.where(depth > 0, away @ down - depth, torch.full_like(depth, torch.inf)).min()
+    return at + first * down
+
+
+def _outward(
+    rows: Float[Tensor, "periodic 3"], x: Float[Tensor, "atoms 3"], free: Bool[Tensor, "atoms"], generator
+) -> Float[Tensor, "3"]:
+    """A direction out of a structure, at random where several are."""
+    if len(rows) == 2:
+        normal = torch.linalg.cross(rows[0], rows[1])
+        normal = normal / torch.linalg.vector_norm(normal)
+        side = float((x[free].mean(0) - x.mean(0)) @ normal)
+        return normal if side > 1e-6 or (abs(side) <= 1e-6 and normal[2] > 0) else -normal
+    v = direction(x, generator)
+    if len(rows) == 1:
+        axis = rows[0] / torch.linalg.vector_norm(rows[0])
+        v = v - (v @ axis) * axis
+    return v / torch.linalg.vector_norm(v)

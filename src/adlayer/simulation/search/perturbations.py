@@ -18,7 +18,7 @@ from ...config import Part
 from ...neighbors import find_pairs
 from ...structures import Structures
 from ..state import State
-from .geometry import direction, rotation
+from .geometry import direction, drop, rotation
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Relocate(Perturbation):
         order = order[: min(self.weakest, int(here.free.sum()))]
         for _ in range(min(_draw(self.atoms, generator) + 1, len(order))):
             a = order.pop(_draw(len(order), generator))
-            x[a] = drop(here, x, a, generator)
+            x[a] = drop(here.structures.with_positions(x), a, here.size, here.free, generator)
         return x
 
     def serves(self, here: Here) -> bool:
@@ -167,40 +167,6 @@ def _above_its_kind(here: Here) -> Float[Tensor, "atoms"]:
         kind = here.structures.numbers == z
         above[kind] = here.energies[kind] - here.energies[kind].mean()
     return above
-
-
-def drop(here: Here, x: Float[Tensor, "atoms 3"], a: int, generator: torch.Generator) -> Float[Tensor, "3"]:
-    """Where atom ``a`` first touches another as it comes from outside along a random line."""
-    pbc, cell = here.structures.pbc[0], here.structures.cell[0]
-    rest = torch.cat([x[:a], x[a + 1 :]])
-    touch = here.size[a] + torch.cat([here.size[:a], here.size[a + 1 :]])
-    if not bool(pbc.any()):
-        down, at = -direction(x, generator), rest.mean(0)
-    else:
-        u = torch.rand(3, generator=generator, dtype=x.dtype) * pbc
-        at, down = u @ cell, _normal_to(cell[pbc], generator)
-        images = [torch.arange(-1, 2) if p else torch.zeros(1, dtype=torch.long) for p in pbc]
-        shifts = torch.cartesian_prod(*images).to(x) @ cell
-        rest, touch = (rest[None] + shifts[:, None]).reshape(-1, 3), touch.repeat(len(shifts))
-    along = (rest - at) @ down
-    aside = (rest - at - along[:, None] * down).square().sum(-1)
-    met = aside < touch.square()
-    if not bool(met.any()):  # the line misses everything: aim at the nearest atom
-        nearest = int(aside.argmin())
-        return rest[nearest] - touch[nearest] * down
-    first = (along[met] - (touch[met].square() - aside[met]).sqrt()).min()
-    return at + first * down
-
-
-def _normal_to(rows: Float[Tensor, "periodic 3"], generator: torch.Generator) -> Float[Tensor, "3"]:
-    """Down onto a slab from above; towards a wire from a random side."""
-    if len(rows) == 2:
-        normal = torch.linalg.cross(rows[0], rows[1])
-        return -normal / torch.linalg.vector_norm(normal)
-    v = direction(rows, generator)
-    axis = rows[0] / torch.linalg.vector_norm(rows[0])
-    v = v - (v @ axis) * axis
-    return -v / torch.linalg.vector_norm(v)
 
 
 def _draw(n: int, generator: torch.Generator) -> int:
