@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms
 
-from .cutting import bonded
+from .contacts import bonds
 from .generator import Generator, Made, take
 from .passivation import caps
 from .slab import in_vacuum
@@ -73,7 +73,7 @@ def amorphous_slab(
     if not 0 <= frozen <= thickness or thickness <= 0:
         raise ValueError(f"a slab has a thickness above zero and frozen is part of it, got {thickness} and {frozen} Å")
     thick, inside, lost = _cut(solid, height, thickness)
-    i, j, _ = bonded(thick)
+    i, j, _ = bonds(thick)
     broken = inside[i] & lost[j]
     loose, upward = np.unique(np.column_stack([i, thick.positions[j, 2] > height + thickness])[broken], axis=0).T
     atoms = thick[inside]
@@ -101,7 +101,7 @@ def best_cuts(bulk: Atoms, axis: int = 2, thickness: float | None = None, n: int
         raise ValueError(f"of {n} cuts 1 to {n} can be kept, got {most}")
     solid = _upright(bulk, axis)
     period = solid.cell[2, 2]
-    i, _, vectors = bonded(solid)
+    i, _, vectors = bonds(solid)
     low = solid.positions[i, 2]
     low, length = low[vectors[:, 2] > 0], vectors[vectors[:, 2] > 0, 2]
 

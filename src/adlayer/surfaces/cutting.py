@@ -1,4 +1,4 @@
-"""How a crystal is cut along a plane: its smallest surface cell, its layers, and what was bonded to what."""
+"""How a crystal is cut along a plane: its smallest surface cell and its layers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
-from ase.data import covalent_radii
-from ase.neighborlist import neighbor_list
 
 from .lattices import TOLERANCE, combinations, first, lattice_along, reduced, shortest_two, whole_indices
 
@@ -117,10 +115,3 @@ def stack(cell: Atoms, layers: int, termination: int = 0, gap: float = 0.1) -> A
     atoms = Atoms(np.tile(cell.numbers, repeats)[keep], np.concatenate(blocks)[keep], cell=cell.cell, pbc=(1, 1, 0))
     atoms.set_tags(depth[keep] + 1)
     return atoms[np.argsort(-depth[keep], kind="stable")]  # from the bottom up
-
-
-def bonded(atoms: Atoms, factor: float = 1.2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bonds ``i, j, vector``, each in both directions: atoms closer than ``factor`` times the sum of covalent radii."""
-    radii = factor * covalent_radii[atoms.numbers]
-    i, j, vectors = neighbor_list("ijD", atoms, list(radii))
-    return i, j, vectors

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 
-from .cutting import bonded
+from .contacts import bonds
 from .generator import Generator, Made, take
 
 
@@ -84,8 +84,8 @@ def _pairing(i: np.ndarray, j: np.ndarray, size: int, dimer: float) -> np.ndarra
 def _surface(slab: Atoms) -> tuple[np.ndarray, np.ndarray]:
     """Surface cells along each vector, and the vectors of one: at 60 degrees, the regular upper atoms at thirds."""
     tags, plane = slab.get_tags(), np.asarray(slab.cell)[:2, :2]
-    i, _, vectors = bonded(slab)
-    bonds = np.bincount(i, minlength=len(slab))
+    i, _, vectors = bonds(slab)
+    n = np.bincount(i, minlength=len(slab))
     top = np.flatnonzero(tags == 1)
     spacing = np.sqrt(abs(np.linalg.det(plane)) / max(len(top), 1) / np.sqrt(0.75))
     cells = np.round(np.linalg.norm(plane, axis=1) / spacing).astype(int).clip(1)
@@ -93,7 +93,7 @@ def _surface(slab: Atoms) -> tuple[np.ndarray, np.ndarray]:
     if basis[0] @ basis[1] < 0:
         basis[1] += basis[0]
     hexagonal = np.allclose(basis @ basis.T, spacing**2 * np.array([[1, 0.5], [0.5, 1]]), rtol=1e-3)
-    if not hexagonal or set(bonds[top]) != {3} or set(bonds[tags == 2]) != {4} or len(set(slab.numbers[tags > 0])) > 1:
+    if not hexagonal or set(n[top]) != {3} or set(n[tags == 2]) != {4} or len(set(slab.numbers[tags > 0])) > 1:
         raise ValueError(
             "DAS needs an ideal (111) slab of one tetrahedral element, as Slab makes it: ending in a whole bilayer "
             "(three bonds per top atom, termination 0 or 1), its surface cell a rhomb of 60 or 120 degrees"

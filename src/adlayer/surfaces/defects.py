@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from ase.geometry import get_distances
 
-from .cutting import bonded
+from .contacts import bonds
 from .generator import Generator, Made, take
 
 
@@ -155,12 +155,12 @@ def grown(slab: Atoms) -> Atoms:
 
 def kinked(slab: Atoms, n: int = 1) -> Atoms:
     """The slab without ``n`` neighboring atoms of a step's edge; see ``Kinks``."""
-    i, j, _ = bonded(slab)
-    bonds = np.bincount(i, minlength=len(slab))
+    i, j, _ = bonds(slab)
+    degree = np.bincount(i, minlength=len(slab))
     top = slab.get_tags() == 1
     if not top.any():
         raise ValueError("the slab's layers must be tagged, 1 the top, as Vicinal does")
-    edge = np.flatnonzero(top & (bonds == bonds[top].min()))
+    edge = np.flatnonzero(top & (degree == degree[top].min()))
     if len(edge) == top.sum():
         raise ValueError("this surface has no steps: all atoms of its top layer have as many bonds")
     link = np.isin(i, edge) & np.isin(j, edge)

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from ..config import nearest
-from .cutting import bonded
+from .contacts import bonds
 from .generator import Generator, Made, take
 
 
@@ -108,7 +108,7 @@ def _top(slab: Atoms) -> np.ndarray:
 def _surface(slab: Atoms) -> tuple[np.ndarray, int, float, float]:
     """Surface cells along each vector, which vector dimers lie along, the cells' size, the next layer's depth (Å)."""
     top, plane = _top(slab), np.asarray(slab.cell)[:2]
-    i, _, vectors = bonded(slab)
+    i, _, vectors = bonds(slab)
     if np.any(np.bincount(i, minlength=len(slab))[top] != 2) or abs(plane[0] @ plane[1]) > 1e-3:
         raise ValueError("dimers need an ideal (100) surface of diamond: a rectangular cell and two bonds per top atom")
     first, second = vectors[i == top[0]]

@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 
-from .cutting import bonded
+from .contacts import bonds
 
 
 def caps(
@@ -30,7 +30,7 @@ def caps(
         raise ValueError(f"{element!r} is not a chemical symbol")
     if bond is not None and bond <= 0:
         raise ValueError(f"bond is a length in Å above zero, got {bond}")
-    i, j, vectors = bonded(thick)
+    i, j, vectors = bonds(thick)
     coordination = np.bincount(i, minlength=len(thick))
     broken = inside[i] & lost[j]
     i, j, vectors = i[broken], j[broken], vectors[broken]
