@@ -39,7 +39,7 @@ def gaps(frame):
     return (d / (r[up][:, None] + r[~up])).min(1)
 
 
-@pytest.mark.parametrize("name, number", [("pt2", 4), ("step", 12), ("ico", 6)])
+@pytest.mark.parametrize("name, number", [("pt2", 4), ("step", 14), ("ico", 6)])
 def test_one_of_each_site_and_it_touches(name, number):
     frames = on(name, "CO", binding="C")
     assert len(frames) == number

@@ -19,7 +19,8 @@ from scipy.sparse.csgraph import connected_components
 
 from .contacts import pairs
 
-CLOSE = 0.4  # mean radii: rests nearer than this are one, such as two over a square that is a little oblique
+CLOSE = 0.4  # mean radii: up to this far from each other rests may be one
+FLAT = 0.87  # cosine of the angle, 30 degrees, up to which two triangles are of one facet
 
 
 @dataclass(frozen=True)
@@ -211,12 +212,20 @@ def _gaps(begin: np.ndarray, end: np.ndarray) -> list[tuple[tuple[float, int], t
 
 
 def _faces(atoms: Atoms, arcs: list[_Arc], close: float) -> tuple[list[_Rest], np.ndarray]:
-    """Rests that are one made one, and which of them is at each end of each arc."""
+    """Rests that are one made one, and which of them is at each end of each arc.
+
+    Rests close to each other are one: on a square that is a little oblique, in a pit. But where just two facets meet,
+    at the foot of a step, there are two.
+    """
     rests = [rest for arc in arcs for rest in arc.ends]
     balls = np.array([r.ball for r in rests])
-    i, j, _ = pairs(Atoms(f"X{len(rests)}", balls, cell=atoms.cell, pbc=atoms.pbc), close)
-    label = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=2 * (len(rests),)), directed=False)[1]
-    _, representative = np.unique(label, return_index=True)
+    i, j, D = pairs(Atoms(f"X{len(rests)}", balls, cell=atoms.cell, pbc=atoms.pbc), close)
+    normals = np.array([_plane(rest) for rest in rests])
+    flat = ((normals[i] * normals[j]).sum(1) > FLAT) | (np.linalg.norm(D, axis=1) < 0.05 * close)
+    label, facet = _connected(len(rests), i, j), _connected(len(rests), i[flat], j[flat])
+    number = np.bincount(np.unique(np.column_stack([label, facet]), axis=0)[:, 0])  # of facets that meet there
+    label = np.where(number[label] == 2, len(rests) + facet, label)
+    _, representative, label = np.unique(label, return_index=True, return_inverse=True)
     rows = np.asarray(atoms.cell) * atoms.pbc[:, None]
     away = balls[representative[label]] - balls
     moves = np.round(away @ np.linalg.pinv(rows)) @ rows
@@ -230,10 +239,21 @@ def _faces(atoms: Atoms, arcs: list[_Arc], close: float) -> tuple[list[_Rest], n
     return faces, label.reshape(-1, 2)
 
 
+def _plane(rest: _Rest) -> np.ndarray:
+    """The normal of the three atoms, towards the ball."""
+    n = np.cross(rest.places[1] - rest.places[0], rest.places[2] - rest.places[0])
+    return _unit(n * np.sign(n @ (rest.ball - rest.places[0])))
+
+
+def _connected(n: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """Labels of what is linked, directly or not."""
+    return connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)), directed=False)[1]
+
+
 def _sides(atoms: Atoms, faces: list[_Rest], of_end: np.ndarray) -> list[str]:
     """Of each face the side it is on, empty within a cavity: sides are what arcs connect."""
     n = len(faces)
-    sheet = connected_components(coo_array((np.ones(len(of_end)), of_end.T), shape=(n, n)), directed=False)[1]
+    sheet = _connected(n, *of_end.T)
     balls = np.array([f.ball for f in faces])
     rows = np.asarray(atoms.cell)[atoms.pbc]
     if len(rows) == 2:

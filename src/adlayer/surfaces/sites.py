@@ -106,23 +106,23 @@ def choose(sites: Sequence[Site], wanted: str | Sequence[str] | None) -> list[Si
 def _names(atoms: Atoms, contacts: Sequence[Contact]) -> list[str]:
     radii = hard_spheres(atoms)
     span = [_edges(c) / radii[list(c.atoms)].mean() / 2 for c in contacts]
-    shortest = min((edges[0] for edges in span if len(edges) == 2), default=1.0)
-    return [_name(e, shortest, b) for e, b in zip(span, _has_atom_below(atoms, contacts, radii))]
+    short = np.quantile([e[0] for e in span if len(e) == 2] or [1.0], 0.25)
+    return [_name(e, short, b) for e, b in zip(span, _has_atom_below(atoms, contacts, radii))]
 
 
 def _edges(contact: Contact) -> np.ndarray:
     return np.linalg.norm(contact.places - np.roll(contact.places, 1, axis=0), axis=1)
 
 
-def _name(edges: np.ndarray, shortest: float, atom_below: bool) -> str:
-    """From the distances between the atoms, and that of the shortest bridge, in units of their bonds."""
+def _name(edges: np.ndarray, short: float, atom_below: bool) -> str:
+    """From the distances between the atoms, and those of short bridges, in units of their bonds."""
     if len(edges) == 1:
         return "top"
     if len(edges) == 2:
-        return "bridge" if edges[0] < 1.1 * shortest else "long bridge"
+        return "bridge" if edges[0] < 1.12 * short else "long bridge"
     if len(edges) > 3:
         return f"{len(edges)}-fold"
-    if edges.max() > 1.1 * edges.min() or edges.max() > 1.25:
+    if edges.max() > 1.13 * edges.min() or edges.max() > 1.25:
         return "hollow"
     return "hcp" if atom_below else "fcc"
 
