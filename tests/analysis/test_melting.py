@@ -48,6 +48,11 @@ def test_lindemann_of_rigid_motion_and_of_oscillators():
     rng = np.random.default_rng(1)
     pair = np.array([[[0, 0, 0.0], [0, 0, r]] for r in 3.0 + 0.15 * rng.standard_normal(20000)])
     assert lindemann(pair) == pytest.approx([0.05, 0.05], rel=0.03)
+    still = np.repeat(np.array([[[0, 0, 0.0], [2.5, 0, 0], [0, 2.5, 0], [9, 9, 9]]]), 400, 0)
+    still[:, 1, 0] += 0.5 * rng.standard_normal(400)  # one of the two neighbors of the first atom moves
+    near = lindemann(still, 1.35)
+    assert near[0] == pytest.approx(0.1, rel=0.15)
+    assert near[2] < 1e-6
     assert np.bincount(shells(np.array(turned), 13)).tolist() == [1] * 13
     center = np.linalg.norm(atoms.positions - atoms.positions.mean(0), axis=1).argmin()
     assert shells(np.array(turned), 13)[center] == 0

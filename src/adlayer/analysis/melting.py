@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from ..potential import Evaluate
 
-MOBILE = 0.1  # Lindemann's index above which an atom counts as mobile
+REACH = 1.35  # of neighbors, in distances to the nearest: between the first and the second shell
+MOBILE = 0.15  # Lindemann's index of the distances to them, above which an atom counts as mobile
 SHELLS = 6
 WINDOW = 10  # frames between two exchanges
 SAMPLES = 200  # energies of each replica that are reweighted, at most
@@ -43,7 +44,8 @@ class Melting(Analysis):
     of the heat capacity. With particles of three sizes or more, a line ``T = T_bulk - c N^(-1/3)`` is laid through
     their melting points (Pawlow, Z. Phys. Chem. 65, 545 (1909)).
 
-    Atoms are told apart by Lindemann's index in the time between two exchanges, in shells of equal numbers of atoms.
+    Who moves is told by Lindemann's index of the distances to neighbors in the time between two exchanges, in shells of
+    equal numbers of atoms.
 
     Args:
         of: names of the particles.
@@ -172,7 +174,7 @@ class Melting(Analysis):
         for w in range(windows):
             for k in range(self.replicas):
                 x = positions[w * WINDOW : (w + 1) * WINDOW, k]
-                delta, shell = lindemann(x), shells(x, SHELLS)
+                delta, shell = lindemann(x, REACH), shells(x, SHELLS)
                 size = np.bincount(shell, minlength=SHELLS).clip(1)
                 index[k] += np.bincount(shell, delta, SHELLS) / size / windows
                 mobile[k] += np.bincount(shell, delta > MOBILE, SHELLS) / size / windows
