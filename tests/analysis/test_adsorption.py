@@ -149,6 +149,17 @@ def test_on_a_particle():
     assert clean(made["co"][0]) == made["ico"][0]
 
 
+def test_gas_molecules_may_have_spin(made):
+    seen = []
+
+    def told(structures):
+        seen.append(structures.spin)
+        return emt()(structures)
+
+    AdsorptionEnergy("h", {"H": "0.5 H2"}, spins={"H2": 2}, max_steps=1)(told, made)
+    assert seen[0].tolist() == [0, 0, 0, 0, 0, 2]
+
+
 def test_schemes():
     water = GasReference.of("O", "H2O - H2", {"O": 1})
     assert water.energy({"H2O": -3.0, "H2": -1.0}) == -2.0

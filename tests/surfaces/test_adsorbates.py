@@ -43,7 +43,7 @@ def gaps(frame):
 def test_one_of_each_site_and_it_touches(name, number):
     frames = on(name, "CO", binding="C")
     assert len(frames) == number
-    assert sum(f.info["multiplicity"] for f in frames) == len(adsorption_sites(MADE[name][0]))
+    assert sum(f.info["degeneracy"] for f in frames) == len(adsorption_sites(MADE[name][0]))
     for frame in frames:
         carbon, oxygen = gaps(frame)[np.argsort(frame.numbers[frame.arrays["adsorbate"] > 0])]
         assert carbon == pytest.approx(1.0)
@@ -57,12 +57,12 @@ def test_turns_that_symmetry_makes_the_same_are_one():
     """Upright water has two mirror planes, a top site three: two of twelve turns differ. Tilted it has one."""
     upright = on("pt2", "H2O", sites="top")
     assert len(upright) == 2
-    assert [f.info["multiplicity"] for f in upright] == [12, 12]
+    assert [f.info["degeneracy"] for f in upright] == [12, 12]
     tilted = on("pt2", "H2O", sites="top", tilts=[60])
     action = Action(MADE["pt2"][0], flip=False)
     waters = [f[f.arrays["adsorbate"] > 0] for f in tilted]
     assert not any(action.same(a, b) for k, a in enumerate(waters) for b in waters[:k])
-    assert sum(f.info["multiplicity"] for f in tilted) == 12 * 4  # all turns on all sites
+    assert sum(f.info["degeneracy"] for f in tilted) == 12 * 4  # all turns on all sites
     sideways = on("pt2", "H2O", sites="top", tilts=[90], rolls=[90])
     assert all(np.ptp(f.positions[-3:, 2]) < 1e-6 for f in sideways)  # it lies flat
     assert len(on("pt2", "CO", binding="C", sites="top", tilts=[0, 20])) == 1 + 3
@@ -87,7 +87,7 @@ def test_a_second_adsorbate_sees_the_first():
     made = MADE | {"one": on("pt2", "H", sites="fcc")}
     two = Adsorbates("one", "H", sites=["top", "fcc"], apart=0.5)(made, None)
     assert [f.info["sites"].split(", ")[1].split()[0] for f in two] == ["top", "top", "fcc"]
-    assert [f.info["multiplicity"] for f in two] == [1, 3, 3] or [f.info["multiplicity"] for f in two] == [3, 1, 3]
+    assert [f.info["degeneracy"] for f in two] == [1, 3, 3] or [f.info["degeneracy"] for f in two] == [3, 1, 3]
     assert two[0].info["adsorbates"] == "H H"
     assert two[0].arrays["adsorbate"].max() == 2
 
@@ -96,6 +96,7 @@ def test_frames_keep_their_marks_in_a_file(tmp_path):
     frame = on("pt2", "CO", binding="C")[0]
     write(tmp_path / "x.extxyz", frame)
     again = read(tmp_path / "x.extxyz")
+    assert not {"charge", "spin", "multiplicity"} & set(again.info)  # which readers take for those of electrons
     assert (again.arrays["adsorbate"] == frame.arrays["adsorbate"]).all()
     assert again.info["adsorbates"] == "CO"
     assert again.info["sites"] == frame.info["sites"]
@@ -138,12 +139,12 @@ def test_overlayers_of_a_larger_cell():
     cell = [[4, 0], [0, 4]]
     frames = Overlayers("pt", {"O": 0.25}, cell, "fcc")(MADE, np.random.default_rng(0))
     assert len(frames) == 29
-    assert sum(f.info["multiplicity"] for f in frames) == 1820
+    assert sum(f.info["degeneracy"] for f in frames) == 1820
     assert all((f.arrays["adsorbate"] > 0).sum() == 4 for f in frames)
     far = Overlayers("pt", {"O": 0.25}, cell, "fcc", apart=5.0)(MADE, np.random.default_rng(0))
     (best,) = [f for f in frames if least_distance(f) > 5.0]
     assert len(far) == 1
-    assert far[0].info["multiplicity"] == best.info["multiplicity"] == 4
+    assert far[0].info["degeneracy"] == best.info["degeneracy"] == 4
     drawn = Overlayers("pt", {"O": 0.25}, cell, n=5)(MADE, np.random.default_rng(0))
     assert len(drawn) <= 5
     assert min(map(least_distance, drawn)) >= 2.0
@@ -159,7 +160,7 @@ def test_named_patterns_and_coadsorption():
     assert [f.info["adsorbates"] for f in both] == ["O CO"] * len(both)
     assert sorted(f.info["sites"].split(", ")[1] for f in both) == ["hcp 3Pt9", "top Pt9"]
     particle = Overlayers("ico", {"H": 2 / 42}, sites="top Cu6")(MADE, np.random.default_rng(0))
-    assert sorted(f.info["multiplicity"] for f in particle) == [6, 30, 30]  # pairs of vertices: para, meta, ortho
+    assert sorted(f.info["degeneracy"] for f in particle) == [6, 30, 30]  # pairs of vertices: para, meta, ortho
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ class AdsorptionEnergy(Analysis):
         of: names of structures that ``Adsorbates`` or ``Overlayers`` made.
         references: of each adsorbate the gas it comes from, such as ``{H = "0.5 H2", O = "H2O - H2", CO = "CO"}``, or
             its energy, eV.
+        spins: unpaired electrons of gas molecules, such as ``{O2 = 2}``, for methods that need to be told; default: 0.
         temperature: of the populations, K.
         fmax: force at which structures count as relaxed, eV/Å.
         max_steps: at most; 0 takes them as they are.
@@ -53,6 +54,7 @@ class AdsorptionEnergy(Analysis):
 
     of: str | list[str]
     references: dict[str, str | float]
+    spins: dict[str, float] | None = None
     temperature: float = 300.0
     fmax: float = 0.02
     max_steps: int = 300
@@ -77,7 +79,7 @@ class AdsorptionEnergy(Analysis):
         known = dict(made) | {name: [gas] for name, gas in gases.items()}
         references = gas_references(self.references, _species(frames), known)
         for name in (name for reference in references.values() for name in reference.terms):
-            gases.setdefault(name, isolated(name, made))
+            gases.setdefault(name, isolated(name, (self.spins or {}).get(name, 0.0), made))
         starts = [*self._nudged(frames, np.random.default_rng(seed)), *surfaces.values(), *gases.values()]
         checkpoint = folder / "relaxation.pt" if folder and self.max_steps else None
         settings = {"checkpoint": checkpoint, "checkpoint_every": 10, "progress": progress}

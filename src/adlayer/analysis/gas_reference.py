@@ -77,10 +77,10 @@ def gas_references(
     return {species: GasReference.of(species, schemes[species], atoms, made) for species, atoms in needed.items()}
 
 
-def isolated(name: str, made: Made | None = None) -> Atoms:
-    """A molecule alone, in no cell."""
+def isolated(name: str, spin: float = 0.0, made: Made | None = None) -> Atoms:
+    """A molecule alone, in no cell, with so many unpaired electrons."""
     found = molecule(name, made)
-    found.info = {"role": "gas", "pattern": name}
+    found.info = {"role": "gas", "pattern": name} | ({"spin": spin} if spin else {})
     return found
 
 

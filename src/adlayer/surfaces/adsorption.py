@@ -22,7 +22,7 @@ class Adsorbates(Generator):
     """A molecule on every site of a slab or a particle, in every orientation asked for, once each by symmetry.
 
     ``info`` says which ``adsorbates`` are on which ``sites`` and for how many placements this one stands
-    (``multiplicity``); the array ``adsorbate`` says which atoms are theirs. What carries adsorbates gets one more.
+    (``degeneracy``); the array ``adsorbate`` says which atoms are theirs. What carries adsorbates gets one more.
 
     Args:
         of: names of earlier slabs or particles, or a file.
@@ -64,7 +64,7 @@ class Adsorbates(Generator):
         frames, near = [], []
         for p in placed:
             frame = adsorbed(surface, [p])
-            frame.info |= {"multiplicity": p.multiplicity, "pattern": _name(surface, p, placed)}
+            frame.info |= {"degeneracy": p.multiplicity, "pattern": _name(surface, p, placed)}
             near.append(least_distance(frame))
             if near[-1] >= self.apart:
                 frames.append(frame)

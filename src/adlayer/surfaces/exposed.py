@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from .contacts import pairs
+from .hard_spheres import coordination, hard_spheres
 
 CLOSE = 0.4  # mean radii: up to this far from each other rests may be one
 FLAT = 0.87  # cosine of the angle, 30 degrees, up to which two triangles are of one facet
@@ -80,17 +80,19 @@ def exposed(atoms: Atoms, probe: float | None = None) -> list[Contact]:
 
 
 def without_vacuum(atoms: Atoms, gap: float = 6.0) -> Atoms:
-    """The same atoms, not periodic along cell vectors across which there is a gap (Å)."""
+    """The same atoms, in one piece and not periodic along cell vectors across which there is a gap (Å)."""
     atoms = atoms.copy()
-    height = 1 / np.linalg.norm(np.linalg.inv(atoms.cell.complete()), axis=0)
-    f = atoms.cell.complete().scaled_positions(atoms.positions) % 1.0
+    cell = np.asarray(atoms.cell.complete())
+    height = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
+    f = atoms.positions @ np.linalg.inv(cell)
     for axis in np.flatnonzero(atoms.pbc):
-        x = np.sort(f[:, axis])
-        if np.diff(x, append=x[0] + 1).max() * height[axis] > gap:
+        x = np.sort(f[:, axis] % 1.0)
+        empty = np.diff(x, append=x[0] + 1)
+        if empty.max() * height[axis] > gap:
+            lowest = x[(empty.argmax() + 1) % len(x)] - 1e-9
+            f[:, axis] = (f[:, axis] - lowest) % 1.0 + lowest
             atoms.pbc[axis] = False
-            x0 = x[(np.argmax(np.diff(x, append=x[0] + 1)) + 1) % len(x)]
-            shift = np.floor(f[:, axis] - x0 + 1e-9) + np.floor(atoms.cell.scaled_positions(atoms.positions)[:, axis])
-            atoms.positions -= shift[:, None] * np.asarray(atoms.cell)[axis]
+    atoms.set_positions(f @ cell, apply_constraint=False)
     return atoms
 
 
@@ -98,31 +100,6 @@ def upward(slab: Atoms) -> np.ndarray:
     """The unit normal of a slab that points to its top: along z, or whichever axis it is nearest to."""
     n = np.cross(*np.asarray(slab.cell)[slab.pbc])
     return _unit(n * np.sign(n[np.abs(n).argmax()]))
-
-
-def hard_spheres(atoms: Atoms) -> np.ndarray:
-    """Radii with which bonded atoms touch, Å: covalent ones, scaled to the median of what nearest neighbors need."""
-    r = covalent_radii[atoms.numbers]
-    i, j, D = pairs(atoms, 4 * r.max())
-    ratio = _least(np.linalg.norm(D, axis=1) / (r[i] + r[j]), i, len(atoms))
-    ratio = ratio[np.isfinite(ratio)]
-    return r * (np.median(ratio) if len(ratio) else 1.0)
-
-
-def coordination(atoms: Atoms) -> np.ndarray:
-    """Bonds of each atom: its hard sphere nearly touches another, which is not much farther than the nearest atom."""
-    r = hard_spheres(atoms)
-    i, j, D = pairs(atoms, 4 * r.max())
-    length = np.linalg.norm(D, axis=1)
-    nearest = _least(length, i, len(atoms))
-    bonded = (length < 1.12 * (r[i] + r[j])) & (length < 1.3 * np.maximum(nearest[i], nearest[j]))
-    return np.bincount(i[bonded], minlength=len(atoms))
-
-
-def _least(x: np.ndarray, i: np.ndarray, n: int) -> np.ndarray:
-    least = np.full(n, np.inf)
-    np.minimum.at(least, i, x)
-    return least
 
 
 class _Rest(NamedTuple):
@@ -252,8 +229,7 @@ def _connected(n: int, i: np.ndarray, j: np.ndarray) -> np.ndarray:
 
 def _sides(atoms: Atoms, faces: list[_Rest], of_end: np.ndarray) -> list[str]:
     """Of each face the side it is on, empty within a cavity: sides are what arcs connect."""
-    n = len(faces)
-    sheet = _connected(n, *of_end.T)
+    sheet = _connected(len(faces), *of_end.T)
     balls = np.array([f.ball for f in faces])
     rows = np.asarray(atoms.cell)[atoms.pbc]
     if len(rows) == 2:

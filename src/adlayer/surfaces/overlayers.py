@@ -25,7 +25,7 @@ class Overlayers(Generator):
     """Adsorbates on a slab or a particle at a coverage, in all patterns that no symmetry makes the same.
 
     Coverage counts adsorbates per smallest surface cell of the clean slab, or per exposed atom of a particle.
-    ``info`` has the ``coverage``, the ``multiplicity`` of the pattern and what ``Adsorbates`` write.
+    ``info`` has the ``coverage``, the ``degeneracy`` of the pattern and what ``Adsorbates`` write.
 
     Args:
         of: names of earlier slabs or particles, or a file; without adsorbates.
@@ -91,7 +91,7 @@ class Overlayers(Generator):
             frame = adsorbed(surface, [place(surface, a, s, turn=t) for a, s, t in zip(which, where, turns)])
             if least_distance(frame) >= self.apart:
                 frame.info |= {
-                    "multiplicity": int(found.multiplicities[k]),
+                    "degeneracy": int(found.multiplicities[k]),
                     "coverage": sum(self.coverage.values()),
                     "pattern": self._name(len(frames) + 1),
                 }

@@ -12,7 +12,8 @@ from ase import Atoms
 from ..config import nearest
 from .actions import with_frozen
 from .contacts import pairs
-from .exposed import Contact, coordination, exposed, hard_spheres, without_vacuum
+from .exposed import Contact, exposed, without_vacuum
+from .hard_spheres import coordination, hard_spheres
 from .symmetry import orbits
 
 KINDS = ("top", "bridge", "hollow")
