@@ -221,7 +221,7 @@ def test_messages_of_what_cannot_begin(poor):
 
 @pytest.mark.slow
 def test_orderings_of_lower_symmetry():
-    """Of the 16384 orderings that keep C_5v the genetic algorithm relaxes a tenth at most and finds the lowest."""
+    """Of the 16384 orderings that keep C_5v the genetic algorithm finds the lowest after 1000 at most."""
     particle, _, labels = platinum(both_ends_alike=False)
     assert labels.max() + 1 == 14
     evaluate, genes = Evaluator(EMT(["Ni", "Pt"]), stress=False), list(itertools.product(["Pt", "Ni"], repeat=14))
@@ -238,4 +238,4 @@ def test_orderings_of_lower_symmetry():
         search = SymmetryConstrainedGA(labels.tolist(), ["Pt", "Ni"], population=30, children=24, generations=67)
         found = find_minima(search, evaluate, particle, seed, target=excess.min() + 2e-3)
         assert found.minima.lowest == pytest.approx(excess.min(), abs=3e-3)
-        print(seed, found.relaxed, excess.min())
+        assert found.relaxed <= 1000

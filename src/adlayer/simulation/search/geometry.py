@@ -35,7 +35,7 @@ def push_apart(
     closest: float = 0.7,
     sweeps: int = 20,
 ) -> Structures:
-    """Atoms nearer than ``closest`` times the sum of their radii are moved apart, for no potential knows what such atoms do.
+    """Atoms nearer than ``closest`` times the sum of their radii are moved apart: few potentials know what they do.
 
     Each sweep moves every atom by half of what each of its overlaps lacks; atoms that are not free stay.
     """
