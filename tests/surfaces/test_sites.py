@@ -145,7 +145,7 @@ def test_oxides_and_sheets():
 
 def test_sites_of_published_structures(shared):
     """Adsorbates relaxed by DFT on metals and alloys, with the sites their authors name (see ``shared/data``)."""
-    frames = read(shared / "data/adsorption-simple/simple_adsorbates_1422.extxyz.gz", "::28")
+    frames = read(shared / "data/adsorption-simple/simple_adsorbates_1422.extxyz.gz", ":700:14")
     names = {"bridge1": "bridge", "bridge2": "bridge", "bridge3": "bridge", "shortbridge": "bridge", "four": "4-fold"}
     wrong, n = [], 0
     for frame in frames:
