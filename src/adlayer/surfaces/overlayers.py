@@ -12,7 +12,7 @@ from ..config import nearest
 from .actions import Action
 from .adsorbates import Adsorbate, Binding, adsorbed, least_distance, place
 from .contacts import pairs
-from .decorations import decorations
+from .decorations import Decorations, decorations
 from .exposed import without_vacuum
 from .generator import Generator, Made, take
 from .sites import Site, adsorption_sites, choose
@@ -74,34 +74,39 @@ class Overlayers(Generator):
             surface = supercell(surface, self.cell)
         sites = adsorption_sites(surface, self.probe, self.sides)
         counts = [_whole(name, x, _cells(surface, sites)) for name, x in self.coverage.items()]
-        chosen = [choose(sites, self._wanted(a.name)) for a in species]
-        used = [s for s in sites if any(s is c for those in chosen for c in those)]
-        allowed = [np.array([any(s is c for c in those) for s in used]) for those in chosen]
-        permutations = Action(surface, flip=self.sides == "both").permutations(
-            np.array([s.position + s.normal for s in used]), [len(s.contact.atoms) for s in used]
-        )
-        together = _far_enough(surface, used, self.apart)
-        found = decorations(permutations, counts, allowed, together, rng, draws=self.n)
-        order = rng.permutation(len(found.sites))[: self.n] if len(found.sites) > self.n else range(len(found.sites))
-        which = [a for a, k in zip(species, counts) for _ in range(k)]
-        frames = []
-        for k in sorted(order):
+        which = [a for a, count in zip(species, counts) for _ in range(count)]
+        used, found = self._decorations(surface, sites, counts, rng)
+        frames: dict[int, Atoms] = {}
+        for k in rng.permutation(len(found.sites)).tolist():
             turns = [(self.turns or {}).get(a.name, 0.0) for a in which]
-            where = [used[s] for s in found.sites[k]]
-            frame = adsorbed(surface, [place(surface, a, s, turn=t) for a, s, t in zip(which, where, turns)])
+            placed = [place(surface, a, used[s], turn=t) for a, s, t in zip(which, found.sites[k], turns)]
+            frame = adsorbed(surface, placed)
             if least_distance(frame) >= self.apart:
-                frame.info |= {
-                    "degeneracy": int(found.multiplicities[k]),
-                    "coverage": sum(self.coverage.values()),
-                    "pattern": self._name(len(frames) + 1),
-                }
-                frames.append(frame)
+                frame.info |= {"degeneracy": int(found.multiplicities[k]), "coverage": sum(self.coverage.values())}
+                frames[k] = frame
+            if len(frames) == self.n:
+                break
         if not frames:
             raise ValueError(
                 f"{_spell(self.coverage)} cannot be reached in this cell with {self.apart:g} Å between adsorbates on "
                 f"{len(used)} site{'s' * (len(used) != 1)}; take a lower coverage, other sites or a smaller `apart`"
             )
-        return frames
+        for number, k in enumerate(sorted(frames), start=1):
+            frames[k].info["pattern"] = self._name(number)
+        return [frames[k] for k in sorted(frames)]
+
+    def _decorations(
+        self, surface: Atoms, sites: list[Site], counts: list[int], rng: np.random.Generator
+    ) -> tuple[list[Site], Decorations]:
+        """The sites that may be occupied, and the ways to occupy them."""
+        chosen = [{id(s) for s in choose(sites, self._wanted(name))} for name in self.coverage]
+        used = [s for s in sites if any(id(s) in those for those in chosen)]
+        allowed = [np.array([id(s) in those for s in used]) for those in chosen]
+        tips = np.array([s.position + s.normal for s in used])
+        action = Action(surface, flip=self.sides == "both")
+        permutations = action.permutations(tips, [len(s.contact.atoms) for s in used])
+        together = _far_enough(surface, used, self.apart)
+        return used, decorations(permutations, counts, allowed, together, rng, draws=self.n)
 
     def _wanted(self, name: str) -> str | list[str] | None:
         return self.sites.get(name) if isinstance(self.sites, Mapping) else self.sites
