@@ -4,6 +4,7 @@ from .adsorption import AdsorptionEnergy
 from .barriers import Barrier
 from .chemical_ordering import ChemicalOrdering
 from .coverage import Coverage, coverage
+from .coverage_curve import CoverageCurve
 from .dimers import DimerLength, DimerTilt, Reconstructions, find_dimers, tilts
 from .elasticity import BirchMurnaghan, ElasticConstants, EquationOfState, birch_murnaghan
 from .ensembles import boltzmann_weights, grand_potential, harmonic_free_energy
@@ -12,6 +13,7 @@ from .melting import Melting
 from .mobility import lindemann
 from .quantity import Analysis, Findings, Observable, Quantity
 from .rates import arrhenius, quantum_rate, vineyard
+from .segregation import Segregation
 from .surface_energy import SurfaceEnergy, surface_energy
 from .thermodynamics import SurfaceThermodynamics
 from .thickness import SurfaceConvergence
@@ -24,6 +26,7 @@ __all__ = [
     "BirchMurnaghan",
     "ChemicalOrdering",
     "Coverage",
+    "CoverageCurve",
     "DimerLength",
     "DimerTilt",
     "ElasticConstants",
@@ -33,6 +36,7 @@ __all__ = [
     "Observable",
     "Quantity",
     "Reconstructions",
+    "Segregation",
     "StructureSearch",
     "SurfaceConvergence",
     "SurfaceEnergy",

@@ -7,6 +7,7 @@ from .dimer import Dimer
 from .dynamics import Langevin, VelocityVerlet
 from .engine import Engine, Evaluate
 from .interpolation import IDPP, interpolate
+from .monte_carlo import Gas, LocalEnergy, MonteCarlo
 from .motion import Dynamics, Motion
 from .paths import NEB, StringMethod
 from .relaxation import FIRE, LBFGS
@@ -44,8 +45,10 @@ __all__ = [
     "Engine",
     "Evaluate",
     "Fingerprint",
+    "Gas",
     "GeneticAlgorithm",
     "Langevin",
+    "LocalEnergy",
     "MaxDrift",
     "MaxStrain",
     "MaxTemperature",
@@ -54,6 +57,7 @@ __all__ = [
     "MinDistance",
     "MinimaHopping",
     "Modes",
+    "MonteCarlo",
     "Motion",
     "NoseHoover",
     "RandomSearch",

@@ -116,13 +116,16 @@ def test_local_updates_cost_what_one_neighborhood_costs():
 def test_reach_of_messages_is_noticed():
     """A message-passing potential sees farther than its cutoff: it says so, or the local update is not used."""
     torch.manual_seed(0)
-    painn = PaiNN(["Cu"], cutoff=3.0, features=8, n_radial=4, blocks=3).double()
-    atoms = bulk("Cu", cubic=True) * (6, 6, 6)
+    painn = PaiNN(["Cu"], cutoff=2.8, features=4, n_radial=4, blocks=2).double()
+    atoms = bulk("Cu", cubic=True) * (7, 7, 7)
     atoms.rattle(0.1, seed=0)
     _, state, _ = begun(Evaluator(painn), atoms, [Displacement()], copies=1)
-    assert state.local == (LocalEnergy(painn).reach >= 9.0)
+    assert state.local
+    assert LocalEnergy(painn).reach == 5.6
+    painn.reach = 2.8
+    assert not begun(Evaluator(painn), atoms, [Displacement()], copies=1)[1].local
     with pytest.raises(ValueError, match="larger reach"):
-        begun(LocalEnergy(painn, reach=3.0), atoms, [Displacement()], copies=1)
+        begun(LocalEnergy(painn, reach=2.8), atoms, [Displacement()], copies=1)
 
 
 def test_small_cells_are_evaluated_whole():
@@ -154,7 +157,7 @@ def test_two_decisions_sample_what_one_does():
         return Prediction(0.02 * b + x.square() - 0.04 * ~b, torch.stack([-2 * x, 0 * x, 0 * x], 1))
 
     kT = 0.0258519998
-    start = Structures.from_ase([Atoms("Pd", cell=[5, 5, 5], pbc=True)] * 200)
+    start = Structures.from_ase([Atoms("Pd", cell=[5, 5, 5], pbc=True)] * 120)
     expected = 1 / (1 + np.exp((0.02 + 0.04 - 0.05) / kT))
     for screen in (True, False):
         engine = MonteCarlo(
@@ -162,7 +165,7 @@ def test_two_decisions_sample_what_one_does():
         )
         done = run(engine, RelaxedEnergy(wells, fmax=1e-4, screen=screen), start, 1)
         share = (done.structures.numbers == 47).double().mean().item()
-        assert share == pytest.approx(expected, abs=0.09)
+        assert share == pytest.approx(expected, abs=0.14)
 
 
 def test_empty_systems_are_not_asked():

@@ -50,10 +50,10 @@ RIGHT = {
     "hybrid": (HybridMD(150.0, 5), {}),
     "exchange of atoms": (Exchange("Ar"), ARGON),
     "exchange of molecules": (Exchange("CO"), CO),
-    "exchange in a box": (Exchange("Ar", Box([1, 1, 1], [7, 8, 5])), ARGON),
-    "exchange in a sphere": (Exchange("Ar", Sphere([1, 1, 1], 4.0)), ARGON),
-    "exchange between heights": (Exchange("Ar", Between(2, 7)), ARGON),
-    "exchange above others": (Exchange("CO", Above(4, 2)), CO),
+    "exchange in a box": (Exchange("Ar", Box([1, 1, 1], [7, 8, 5]), confine=False), ARGON),
+    "exchange in a sphere": (Exchange("Ar", Sphere([1, 1, 1], 4.0), confine=False), ARGON),
+    "exchange between heights": (Exchange("Ar", Between(2, 7), confine=False), ARGON),
+    "exchange above others": (Exchange("CO", Above(4, 2), confine=False), CO),
     "exchange into cavities": (Exchange("Ar", cavity=3.0, trials=4), ARGON),
 }
 

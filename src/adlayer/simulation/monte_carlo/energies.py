@@ -14,7 +14,7 @@ from ...potential import Evaluate, Evaluator, Potential, Prediction
 from ...structures import Structures, sum_systems
 from ..relaxation import LBFGS
 from ..run import Run, run
-from .geometry import complete_cell, heights, in_rows, nearest_image, reached
+from .geometry import in_rows, lattice, nearest_image, reached
 from .move import Proposal
 from .state import Sampling, only_atoms, only_systems, with_positions
 
@@ -68,7 +68,7 @@ def _apart(part: Structures, center: Tensor, sites: Tensor, radius: float) -> St
     n = len(part)
     away, _ = nearest_image(sites - center[:, None], part, torch.arange(n))
     spread = torch.linalg.vector_norm(away, dim=-1).nan_to_num().amax(1)
-    across = torch.where(part.pbc, heights(complete_cell(part)), torch.inf).amin(1)
+    across = torch.where(part.pbc, lattice(part).heights, torch.inf).amin(1)
     meets = ~(spread + radius < 0.5 * across)
     around = center[part.system] + nearest_image(part.positions - center[part.system], part, part.system)[0]
     positions = torch.where(meets[part.system][:, None], part.positions, around)

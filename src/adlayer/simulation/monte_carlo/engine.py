@@ -15,7 +15,7 @@ from ..engine import Engine, free_atoms
 from ..motion import spread
 from .displacements import Displacement, Rotation
 from .energies import RelaxedEnergy, energies, is_local, proposed, too_close
-from .exchange import Exchange
+from .exchange import Exchange, confined
 from .gas import Gas
 from .move import Chance, Move, Proposal
 from .particles import assign, whole
@@ -131,6 +131,9 @@ class MonteCarlo(Engine):
         for move in self.moves:
             move.check(state, self.gases)
         self._check_replicas(state)
+        within = confined(state, self.moves, self.gases)
+        if within is not None and not bool(within.all()):
+            raise ValueError("particles of a gas are outside of its region: make it larger, or give confine = false")
         if isinstance(evaluate, RelaxedEnergy) and evaluate.screen:
             state = replace(state, screened=energies(evaluate.evaluate, state).energy)
         state = replace(state, prediction=energies(evaluate, state))
@@ -155,6 +158,8 @@ class MonteCarlo(Engine):
         """The proposals with their energies, and which of them are accepted."""
         u = chance.uniform(len(old.temperature)).log()
         alive = (proposal.log_ratio > -torch.inf) & ~too_close(proposal, self.closest)
+        within = confined(proposal.state, self.moves, self.gases)
+        alive = alive if within is None else alive & within
         new, log_ratio = proposal.state, proposal.log_ratio
         if isinstance(evaluate, RelaxedEnergy) and evaluate.screen:
             unrelaxed = energies(evaluate.evaluate, new, alive).energy

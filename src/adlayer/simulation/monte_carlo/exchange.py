@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ...structures import Structures
@@ -13,6 +15,9 @@ from .geometry import nearest_image, rotations
 from .move import Chance, Move, Proposal, gas_index
 from .regions import Region, WholeCell
 from .state import Sampling, only_atoms
+
+if TYPE_CHECKING:
+    from .gas import Gas
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Exchange(Move):
         region: where.
         cavity: how far a good place is from all atoms, Å; 0: any place is as good.
         trials: number of random points.
+        confine: whether particles of this gas may not leave the region by other moves, as between hard walls (several
+            regions of one gas together). Otherwise they may, into bulk or vacuum, where they are not deleted.
         weight: how often it is tried relative to other moves.
     """
 
@@ -42,6 +49,7 @@ class Exchange(Move):
     region: Region = field(default_factory=WholeCell)
     cavity: float = 0.0
     trials: int = 32
+    confine: bool = True
     weight: float = 1.0
 
     def __post_init__(self):
@@ -52,14 +60,21 @@ class Exchange(Move):
         index = gas_index(self.of, gases)
         self.region.check(state, gases[index].size(state.library[index][0]))
 
+    def holds(self, state: Sampling, kind: int) -> Bool[Tensor, "atoms"]:
+        """Which atoms begin a particle that is in the region."""
+        mine = state.head & (state.kind == kind)
+        if all(self.region.endless):
+            return mine
+        where = mine.nonzero()[:, 0]
+        centers, system = state.centers[state.molecule[where]], state.structures.system[where]
+        return mine.index_put((where,), self.region.contains(state, centers, system))
+
     def propose(self, state: Sampling, chance: Chance) -> Proposal:
         s, kind = state.structures, chance.gas(self.of)
         n = len(s)
         insert = chance.uniform(n) < 0.5
-        inside = state.head & (state.kind == kind) & state.free_molecule[state.molecule]
-        where = inside.nonzero()[:, 0]
-        there = self.region.contains(state, state.centers[state.molecule[where]], s.system[where])
-        atom, count = chance.choose(inside.index_put((where,), there), s.system)
+        inside = self.holds(state, kind) & state.free_molecule[state.molecule]
+        atom, count = chance.choose(inside, s.system)
         victim = state.members(atom, ~insert & (count > 0))
 
         points = self.region.sample(state, chance.uniform(n, self.trials if self.cavity else 1, 3))
@@ -148,3 +163,20 @@ def _exchanged(
         ),
         changed,
     )
+
+
+def confined(state: Sampling, moves: Sequence[Move], gases: Sequence[Gas]) -> Bool[Tensor, "systems"] | None:
+    """Systems in which every particle that is confined is in its region; None where none is."""
+    walls: dict[str, list[Exchange]] = {}
+    for move in moves:
+        if isinstance(move, Exchange):
+            walls.setdefault(move.of, []).append(move)
+    walls = {of: those for of, those in walls.items() if all(m.confine and not all(m.region.endless) for m in those)}
+    if not walls:
+        return None
+    out = torch.zeros_like(state.temperature)
+    for of, those in walls.items():
+        kind = gas_index(of, gases)
+        held = torch.stack([move.holds(state, kind) for move in those]).any(0)
+        out = out + state.count(state.head & (state.kind == kind) & ~held)
+    return out == 0

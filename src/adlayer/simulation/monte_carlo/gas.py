@@ -18,7 +18,7 @@ from ...potential import Evaluate
 from ...structures import Structures
 from ...units import BOLTZMANN
 from ..motion import spread
-from ..run import relax, run
+from ..run import relax
 from .ideal_gas import BAR, ideal_gas, wavelength
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class Gas(Part):
         source: molecule of the gas whose atoms are exchanged, such as ``"H2"`` for ``of = "H"``.
         zero_point: whether the zero-point energy of the source counts. It has no counterpart in what is classical.
         flexible: whether molecules bend and stretch; otherwise each is as it is relaxed alone.
-        conformations: of a flexible molecule, how many are sampled alone, from which insertions draw.
+        conformations: of a flexible molecule, how many are sampled alone, from which insertions draw; what is taken up
+            has an error of about ``1 / sqrt(conformations)`` times how much the surface changes them.
     """
 
     of: str
@@ -56,7 +57,7 @@ class Gas(Part):
     source: str | None = None
     zero_point: bool = False
     flexible: bool = False
-    conformations: int = 256
+    conformations: int = 1000
 
     def __post_init__(self):
         if (self.pressure is None) == (self.mu is None):
@@ -128,7 +129,7 @@ class Gas(Part):
     ) -> Float[Tensor, "systems"]:
         """``ln z`` of each system."""
         beta = 1 / (BOLTZMANN * temperature)
-        share = self._reference(evaluate, zero)
+        share = self.rest_energy(evaluate, zero)
         if self.pressure is not None and self.source is None:
             return (spread(self.pressure, structures) * BAR * beta).log() + beta * (share - zero)
         if self.mu is not None:
@@ -140,8 +141,8 @@ class Gas(Part):
         wave = temperature.new_tensor([log(wavelength(self.mass, T)) for T in temperature.tolist()])
         return beta * (mu + share - zero) - 3 * wave
 
-    def _reference(self, evaluate: Evaluate, zero: float) -> float:
-        """The energy from which the chemical potential counts, eV."""
+    def rest_energy(self, evaluate: Evaluate, zero: float) -> float:
+        """The energy from which the chemical potential counts, eV; ``zero`` is that of the isolated particle."""
         if isinstance(self.reference, int | float):
             return float(self.reference)
         if self.reference == "absolute":
@@ -150,6 +151,18 @@ class Gas(Part):
             return zero
         molecule = _molecule(self.source)
         return _relaxed(self.source, evaluate, Structures.from_ase(molecule))[1] / len(molecule)
+
+    def enthalpy(self, temperature: float) -> float:
+        """Enthalpy of a particle in the gas less its energy at rest and less its kinetic energy, ``3/2 k_B T``, eV.
+
+        ``k_B T`` where the particles are the gas; of a source its share, ``d(mu / k_B T) / d(1 / k_B T) / n``.
+        """
+        kT = BOLTZMANN * temperature
+        if self.source is None:
+            return kT
+        n, d = len(_molecule(self.source)), 0.01 * temperature
+        low, high = (ideal_gas(self.source, T, 1.0, self.zero_point) / T for T in (temperature - d, temperature + d))
+        return -(temperature**2) * (high - low) / (2 * d) / n - 1.5 * kT
 
 
 def _molecule(of: str) -> Atoms:
@@ -185,13 +198,19 @@ def _relaxed(of: str, evaluate: Evaluate, alone: Structures) -> tuple[Structures
 def _conformations(
     evaluate: Evaluate, alone: Structures, baths: Float[Tensor, "baths"], n: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Conformations of the isolated molecule at each temperature, by hybrid Monte Carlo of so many walkers."""
+    """Conformations of the isolated molecule at each temperature, by hybrid Monte Carlo, 16 of each walker."""
     from .engine import MonteCarlo
     from .hybrid import HybridMD
 
-    walkers = Structures.cat([alone] * (n * len(baths)))
-    temperature = baths.repeat_interleave(n).tolist()
-    engine = MonteCarlo(temperature=temperature, moves=[HybridMD()], steps=60, equilibration=30)
-    done = run(engine, evaluate, walkers, generator, every=60)
-    x = done.structures.positions.reshape(len(baths), n, -1, 3)
-    return x - x.mean(2, keepdim=True), done.prediction.energy.reshape(len(baths), n)
+    walkers, snapshots, apart = -(-n // 16), 16, 5
+    start = Structures.cat([alone] * (walkers * len(baths)))
+    temperature = baths.repeat_interleave(walkers).tolist()
+    engine = MonteCarlo(temperature, [HybridMD()], steps=40 + snapshots * apart, equilibration=40)
+    state, positions, energies = engine.init(evaluate, start, generator), [], []
+    for step in range(1, engine.steps + 1):
+        state = engine.step(evaluate, state, generator)
+        if step > 40 and step % apart == 0:
+            x = state.structures.positions.reshape(len(baths), walkers, -1, 3)
+            positions.append(x - x.mean(2, keepdim=True))
+            energies.append(state.prediction.energy.reshape(len(baths), walkers))
+    return torch.cat(positions, 1), torch.cat(energies, 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -9,32 +12,44 @@ from torch import Tensor
 from ...structures import Structures
 
 
+class Lattice(NamedTuple):
+    """The cells, with unit vectors normal to the periodic axes in the rows of the others."""
+
+    cell: Float[Tensor, "systems 3 3"]  # Å
+    inverse: Float[Tensor, "systems 3 3"]
+    heights: Float[Tensor, "systems 3"]  # distances between opposite faces, Å
+
+
+def lattice(structures: Structures) -> Lattice:
+    """Of a batch; kept for the next time while the cells stay as they are."""
+    return _lattice(structures.cell, structures.pbc)
+
+
 def complete_cell(structures: Structures) -> Float[Tensor, "systems 3 3"]:
     """The cells, with unit vectors normal to the periodic axes in the rows of the others."""
-    cell, pbc = structures.cell, structures.pbc
-    if bool(pbc.all()):
-        return cell
-    normals = torch.linalg.svd(torch.where(pbc[:, :, None], cell, torch.zeros_like(cell)))[2]
-    place = (pbc.sum(1, keepdim=True) + (~pbc).long().cumsum(1) - 1).clamp_min(0)
-    return torch.where(pbc[:, :, None], cell, normals.gather(1, place[:, :, None].expand(-1, -1, 3)))
+    return lattice(structures).cell
 
 
-def heights(cell: Float[Tensor, "systems 3 3"]) -> Float[Tensor, "systems 3"]:
-    """Distances between opposite faces, Å."""
-    return 1 / torch.linalg.vector_norm(torch.linalg.inv(cell), dim=1)
+@functools.lru_cache(maxsize=8)  # tensors are keys by identity
+def _lattice(cell: Tensor, pbc: Tensor) -> Lattice:
+    if not bool(pbc.all()):
+        normals = torch.linalg.svd(torch.where(pbc[:, :, None], cell, torch.zeros_like(cell)))[2]
+        place = (pbc.sum(1, keepdim=True) + (~pbc).long().cumsum(1) - 1).clamp_min(0)
+        cell = torch.where(pbc[:, :, None], cell, normals.gather(1, place[:, :, None].expand(-1, -1, 3)))
+    inverse = torch.linalg.inv(cell)
+    return Lattice(cell, inverse, 1 / torch.linalg.vector_norm(inverse, dim=1))
 
 
 def nearest_image(
     vectors: Float[Tensor, "many *k 3"], structures: Structures, system: Int[Tensor, "many"]
 ) -> tuple[Float[Tensor, "many *k 3"], Float[Tensor, "many *k 3"]]:
     """Vectors less the lattice vectors that bring their fractional coordinates nearest to 0, and these coordinates."""
-    box = complete_cell(structures)
+    cell, inverse, _ = lattice(structures)
     shape = (len(vectors), *(1,) * (vectors.dim() - 2), 3)
-    cell, inverse = box[system], torch.linalg.inv(box)[system]
     flat = vectors.flatten(1, -2) if vectors.dim() > 2 else vectors[:, None]
-    f = (flat @ inverse).reshape(vectors.shape)
+    f = (flat @ inverse[system]).reshape(vectors.shape)
     f = f - f.round() * structures.pbc[system].reshape(shape)
-    return (f.reshape(flat.shape) @ cell).reshape(vectors.shape), f
+    return (f.reshape(flat.shape) @ cell[system]).reshape(vectors.shape), f
 
 
 def reached(
@@ -42,10 +57,10 @@ def reached(
 ) -> list[Bool[Tensor, "atoms"]]:
     """Which atoms are within each radius of any of the sites of their system; sites that are NaN count for nothing.
 
-    Exact where the cell is at least four times the smallest radius across (given that radii are ``R`` and ``2 R``);
-    in smaller cells a few atoms more, those of the parallelepiped around the sphere.
+    Exact where the cell is at least twice the largest radius across; in smaller cells a few atoms more, those of the
+    parallelepiped around the sphere.
     """
-    system, h = structures.system, heights(complete_cell(structures))
+    system, h = structures.system, lattice(structures).heights
     r, f = nearest_image(structures.positions[:, None, :] - sites[system], structures, system)
     across, distance = f.abs() * h[system][:, None, :], torch.linalg.vector_norm(r, dim=-1)
     narrow = ((h < 2 * max(radii)) & structures.pbc).any(1)[system][:, None]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...config import Part
 from ...structures import Structures
-from .geometry import complete_cell, heights, nearest_image
+from .geometry import lattice, nearest_image
 from .state import Sampling
 
 
@@ -40,12 +40,12 @@ class Region(Part, ABC):
             raise ValueError(
                 f"the molecule is {size:.2f} Å long and the region {name} only {float(least):.2f} Å across"
             )
-        cell = complete_cell(state.structures)
+        _, inverse, heights = lattice(state.structures)
         if self.round:
-            half = 0.5 * edges[:, 0, :1] / heights(cell)
+            half = 0.5 * edges[:, 0, :1] / heights
         else:
-            half = 0.5 * (edges @ torch.linalg.inv(cell)).abs().sum(1)
-        middle = (center[:, None, :] @ torch.linalg.inv(cell))[:, 0, :]
+            half = 0.5 * (edges @ inverse).abs().sum(1)
+        middle = (center[:, None, :] @ inverse)[:, 0, :]
         within = (half <= 0.5 + 1e-9) & (self.floating | ((middle - half >= -1e-9) & (middle + half <= 1 + 1e-9)))
         if not bool((within | ~state.structures.pbc | torch.tensor(self.endless)).all()):
             raise ValueError(f"the region {name} reaches out of the cell: it must fit in it along each periodic axis")

@@ -128,7 +128,10 @@ def merged(old: Sampling, new: Sampling, accept: Bool[Tensor, "systems"]) -> Sam
         if new.prediction.energies is None or old.prediction.energies is None
         else torch.cat([old.prediction.energies, new.prediction.energies])[atoms],
     )
-    changed = {"structures": _structures(structures, atoms, chosen), "prediction": cells}
+    together = _structures(structures, atoms, chosen)
+    if new.structures.cell is old.structures.cell:
+        together = replace(together, cell=old.structures.cell, pbc=old.structures.pbc)
+    changed = {"structures": together, "prediction": cells}
     for name in ("free", "head", "kind"):
         changed[name] = torch.cat([getattr(old, name), getattr(new, name)])[atoms]
     changed["screened"] = torch.where(accept, new.screened, old.screened)

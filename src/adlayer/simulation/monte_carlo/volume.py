@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from .geometry import complete_cell
+from .geometry import lattice
 from .move import Chance, Move, Proposal
 from .state import Sampling
 
@@ -49,8 +49,8 @@ class Volume(Move):
             axes = torch.nn.functional.one_hot(pick, 3).to(axes)
         change = self.step * chance.scale * (2 * chance.uniform(len(axes)) - 1)  # ln V'/V
         stretch = torch.exp(change[:, None] * axes / axes.sum(1, keepdim=True))
-        box = complete_cell(old)
-        F = torch.linalg.inv(box) @ (stretch[:, :, None] * box)
+        box, inverse, _ = lattice(old)
+        F = inverse @ (stretch[:, :, None] * box)
         centers = state.centers
         system = old.system[state.head]
         moved = (centers[:, None, :] @ F[system])[:, 0, :] - centers
