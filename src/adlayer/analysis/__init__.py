@@ -10,13 +10,16 @@ from .elasticity import BirchMurnaghan, ElasticConstants, EquationOfState, birch
 from .ensembles import boltzmann_weights, grand_potential, harmonic_free_energy
 from .ladder import StructureSearch
 from .melting import Melting
+from .metadynamics_sampling import MetadynamicsSampling
 from .mobility import lindemann
 from .quantity import Analysis, Findings, Observable, Quantity
 from .rates import arrhenius, quantum_rate, vineyard
 from .segregation import Segregation
+from .steered_pulling import SteeredPulling
 from .surface_energy import SurfaceEnergy, surface_energy
 from .thermodynamics import SurfaceThermodynamics
 from .thickness import SurfaceConvergence
+from .umbrella_sampling import UmbrellaSampling
 from .vibrations import Vibrations, frequencies, hessian
 
 __all__ = [
@@ -33,14 +36,17 @@ __all__ = [
     "EquationOfState",
     "Findings",
     "Melting",
+    "MetadynamicsSampling",
     "Observable",
     "Quantity",
     "Reconstructions",
     "Segregation",
+    "SteeredPulling",
     "StructureSearch",
     "SurfaceConvergence",
     "SurfaceEnergy",
     "SurfaceThermodynamics",
+    "UmbrellaSampling",
     "Vibrations",
     "arrhenius",
     "birch_murnaghan",

@@ -71,18 +71,25 @@ class Metadynamics(Bias):
         if state.step == 0 or state.step % self.every:
             return None
         s = state.variables[:, : len(self.variables)]
-        height = torch.full_like(state.bias, self.height)
+        heights = self.height * torch.ones_like(state.bias)
         if self.bias_factor is not None:
             V = self.hilltop(s, state.hills, state.heights)
-            height = height * torch.exp(-V / ((self.bias_factor - 1) * BOLTZMANN * state.temperature))
-        return replace(state, hills=torch.cat([state.hills, s]), heights=torch.cat([state.heights, height]))
+            between = self.gaussian(s, s)
+            scale = (self.bias_factor - 1) * BOLTZMANN * state.temperature
+            for k in range(len(V)):  # one after another, as if they had come so
+                heights[k] *= torch.exp(-(V[k] + between[k, :k] @ heights[:k]) / scale[k])
+        return replace(state, hills=torch.cat([state.hills, s]), heights=torch.cat([state.heights, heights]))
+
+    def gaussian(self, s: Float[Tensor, "many D"], hills: Float[Tensor, "hills D"]) -> Float[Tensor, "many hills"]:
+        """``exp(-|s - s_k|² / 2 w²)``."""
+        d = wrapped(s[:, None] - hills, self.variables) / s.new_tensor(self.widths)
+        return torch.exp(-0.5 * d.square().sum(-1))
 
     def hilltop(
         self, s: Float[Tensor, "many D"], hills: Float[Tensor, "hills D"], heights: Float[Tensor, "hills"]
     ) -> Float[Tensor, "many"]:
         """``V(s) = sum_k h_k exp(-|s - s_k|² / 2 w²)``, eV."""
-        d = wrapped(s[:, None] - hills, self.variables) / s.new_tensor(self.widths)
-        return torch.exp(-0.5 * d.square().sum(-1)) @ heights
+        return self.gaussian(s, hills) @ heights
 
     def energy(self, state: Hilly, s: Float[Tensor, "systems D"]) -> Float[Tensor, "systems"]:
         D = len(self.variables)

@@ -35,9 +35,9 @@ class Spring(Part):
     final: float | list[float] | None = None
     side: Literal["both", "above", "below"] = "both"
 
-    def energy(self, s: Float[Tensor, "systems"], center: Float[Tensor, "systems"]) -> Float[Tensor, "systems"]:
+    def energy(self, s: Float[Tensor, "*n"], center: Float[Tensor, "*#n"]) -> Float[Tensor, "*n"]:
         """The energy stored in it, eV."""
-        d = wrapped((s - center)[:, None], [self.variable])[:, 0]
+        d = wrapped((s - center)[..., None], [self.variable])[..., 0]
         if self.side != "both":
             d = d.clamp_min(0) if self.side == "above" else d.clamp_max(0)
         return 0.5 * self.stiffness * d * d
