@@ -30,7 +30,8 @@ def molecule(name: str, made: Made | None = None) -> Atoms:
     if name in (made or {}) or Path(name).is_file():
         frames = take(name, made or {})
         if len(frames) != 1:
-            raise ValueError(f"{name!r} holds {len(frames)} structures where one molecule is needed")
+            other = "; give them another name if the molecule is meant" if name in (*g2.names, *atomic_numbers) else ""
+            raise ValueError(f"{name!r} holds {len(frames)} structures where one molecule is needed{other}")
         found = frames[0]
     elif name in g2.names:
         found = known(name)
