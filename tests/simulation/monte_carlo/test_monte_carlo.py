@@ -210,6 +210,14 @@ BAD = {
     "flip of one": (lambda: Flip(["Ag"]), "two elements or more"),
     "no such element": (lambda: ChemicalDifference({"Cu": 0.0, "Aux": 1.0}), "'Aux' is not a chemical symbol"),
     "rigid molecules by force": (lambda: go(CU, Gas("H2O", pressure=1.0), [HybridMD()]), "H2O is rigid"),
+    "parts of rigid molecules": (
+        lambda: go(CU, Gas("H2O", pressure=1.0), [Displacement(whole=False)]),
+        "do not move one by one",
+    ),
+    "particles outside": (
+        lambda: go(slab(), Gas("Ag", pressure=1.0), [Exchange("Ag", Above(1.0, -0.9))]),
+        "outside of its region",
+    ),
     "no temperature": (lambda: go(CU, None, [Displacement()], temperature=0.0), "above 0 K"),
     "one replica": (lambda: go(CU, None, [Displacement()], exchange_every=5), "two systems or more"),
     "pressure on a molecule": (lambda: go(molecule("H2O"), reservoirs=[Pressure()]), "periodic axis"),

@@ -43,6 +43,9 @@ class Displacement(Move):
         if not comes and not bool((of_kind(state, self.of, gases) & state.free).any()):
             what = "atom" if self.of is None else f"{self.of} atom"
             raise ValueError(f"Displacement has no {what} that it may move: none is there, or all are frozen")
+        rigid = [g.of for g in gases if len(g.numbers) > 1 and not g.flexible and self.of in (None, g.of)]
+        if rigid and not self.whole:
+            raise ValueError(f"{rigid[0]} is rigid, so its atoms do not move one by one: give it flexible = true")
 
     def propose(self, state: Sampling, chance: Chance) -> Proposal:
         system = state.structures.system

@@ -114,14 +114,21 @@ class RelaxedEnergy:
         return Prediction(self.relaxed(structures, fixed).prediction.energy)
 
 
-@functools.lru_cache(maxsize=8)
 def local_energy(evaluate: Evaluate) -> LocalEnergy | None:
     """The local energy of an ``Evaluator``, where its potential is local."""
     if isinstance(evaluate, LocalEnergy):
         return evaluate
-    if isinstance(evaluate, Evaluator) and evaluate.potential.local:
-        return LocalEnergy(evaluate.potential)
-    return None
+    return _local(evaluate) if isinstance(evaluate, Evaluator) and evaluate.potential.local else None
+
+
+@functools.lru_cache(maxsize=8)
+def _local(evaluator: Evaluator) -> LocalEnergy:
+    return LocalEnergy(evaluator.potential)
+
+
+@functools.lru_cache(maxsize=8)
+def _without_forces(evaluator: Evaluator) -> Evaluator:
+    return Evaluator(evaluator.potential, forces=False, stress=False, std=False)
 
 
 def energies(evaluate: Evaluate, state: Sampling, alive: Bool[Tensor, "systems"] | None = None) -> Prediction:
@@ -135,7 +142,8 @@ def energies(evaluate: Evaluate, state: Sampling, alive: Bool[Tensor, "systems"]
     if isinstance(evaluate, RelaxedEnergy):
         said = evaluate(some, ~state.free[wanted[s.system]])
     else:
-        said = (local.whole if local else evaluate)(some)
+        quick = local.whole if local else _without_forces(evaluate) if isinstance(evaluate, Evaluator) else evaluate
+        said = quick(some)
     energy = torch.zeros(len(s), dtype=said.energy.dtype).index_put((wanted.nonzero()[:, 0],), said.energy)
     each = said.energies
     if each is not None and some is not s:

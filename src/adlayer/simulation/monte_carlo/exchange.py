@@ -26,7 +26,7 @@ class Exchange(Move):
 
     A particle is inserted with its center evenly spread over a region of volume ``V``, in any orientation, in a
     conformation drawn from those of the molecule alone. Deleted is one of those ``N`` of its kind, never frozen, whose
-    center is in the region; molecules may leave it by other moves. So the log ratio of an insertion is
+    center is in the region. So the log ratio of an insertion is
 
         ln V / (N + 1) + (E_conformation - E_0) / k_B T
 

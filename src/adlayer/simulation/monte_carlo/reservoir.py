@@ -160,8 +160,9 @@ class Composition(Reservoir):
 
 
 def count_elements(state: Sampling, elements: Mapping[str, object]) -> Float[Tensor, "systems elements"]:
-    """How many atoms of each element a system has."""
-    return torch.stack([state.count(state.structures.numbers == atomic_numbers[e]) for e in elements], 1)
+    """How many atoms of each element a system has, those of gases left out."""
+    own = state.kind < 0
+    return torch.stack([state.count(own & (state.structures.numbers == atomic_numbers[e])) for e in elements], 1)
 
 
 def fractions(state: Sampling, elements: Mapping[str, object]) -> dict[str, Float[Tensor, "systems"]]:
