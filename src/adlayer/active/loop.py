@@ -18,6 +18,7 @@ from ..potential import Evaluator, Potential
 from ..reference import label
 from ..simulation import MaxTemperature, MaxUncertainty, MinDistance, fixed_atoms, relax, run
 from ..structures import Structures
+from ..surfaces.contacts import bonds
 from ..uncertainty import Doubtful, assess, force_deviation
 from .job import Active, Job, Split
 from .stages import Progress, Stages
@@ -147,7 +148,7 @@ def explore(
         )
         candidates, doubts = candidates_of(path, starts, potential)
         frames = [a for s in job.start for a in made[s]]
-        minima = relaxed(potential, frames, active.minima, progress) if active.minima else []
+        minima = relaxed(potential, frames, active.minima, threshold, progress) if active.minima else []
         n = max(active.labels - len(minima), 0)
         chosen = select(potential, candidates, doubts, threshold, n, stages.rng(f"{name}/choice"))
         picked = minima + [candidates[k] for k in chosen]
@@ -168,14 +169,35 @@ def explore(
     return results["picked"].to_ase(), results["facts"]
 
 
-def relaxed(potential: Potential, frames: Sequence[Atoms], weight: float, progress: Progress) -> list[Atoms]:
-    """Where the potential thinks that the minima are, near these frames: what is asked of it most often."""
-    done = relax(Evaluator(potential, std=False), frames, fmax=0.05, max_steps=200, progress=progress)
-    minima = [frame for frame, reason in zip(done.frames, done.reason) if "not finite" not in reason]
-    for frame in minima:
-        frame.calc = None
-        frame.info |= {"weight": weight, "split": "train"}
+def relaxed(
+    potential: Potential, frames: Sequence[Atoms], weight: float, threshold: float, progress: Progress
+) -> list[Atoms]:
+    """Where the potential thinks that the minima are, near these frames: what is asked of it most often.
+
+    A relaxation ends on the way, with no more weight than any frame, where the doubt exceeds four times the threshold.
+    """
+    done = relax(
+        Evaluator(potential, std=False),
+        frames,
+        fmax=0.05,
+        max_steps=200,
+        watch=[MaxUncertainty(4 * threshold), MinDistance()],
+        doubt=Evaluator(potential, stress=False),
+        doubt_every=5,
+        progress=progress,
+    )
+    minima = []
+    for frame, finished, steps in zip(done.frames, done.finished, done.steps):
+        if steps and plausible(frame):
+            frame.calc = None
+            frame.info |= {"weight": weight, "split": "train"} if finished else {}
+            minima.append(frame)
     return minima
+
+
+def plausible(atoms: Atoms, closest: float = 0.6) -> bool:
+    """Whether no two atoms are nearer than this part of the sum of their covalent radii; elsewhere methods fail."""
+    return not len(bonds(atoms, closest)[0])
 
 
 def candidates_of(trajectory: Path, starts: Sequence[Atoms], potential: Doubtful) -> tuple[list[Atoms], np.ndarray]:
@@ -188,7 +210,8 @@ def candidates_of(trajectory: Path, starts: Sequence[Atoms], potential: Doubtful
             continue
         atoms = starts[int(frame.info["system"])].copy()
         atoms.positions, atoms.cell = frame.positions, frame.cell
-        candidates.append(atoms)
+        if plausible(atoms):
+            candidates.append(atoms)
     doubts = []
     for atoms in candidates:
         said = predict(potential, Structures.from_ase(atoms), stress=False)

@@ -57,6 +57,8 @@ def print_summary(results: Mapping[str, Any]) -> None:
     from rich.console import Console as RichConsole
     from rich.table import Table
 
+    from ..report.page import number
+
     out = RichConsole(highlight=False)
     out.print(f"\n[bold]{results['title']}[/bold]\n")
     if results["rounds"]:
@@ -66,7 +68,7 @@ def print_summary(results: Mapping[str, Any]) -> None:
         for one in results["study"].values():
             for q in one["quantities"]:
                 error = "" if q["std"] is None else f" ± {q['std']:.1g}"
-                found.add_row(q["name"], f"{q['value']:.4g}{error}", q["unit"])
+                found.add_row(q["name"], f"{number(q['value'])}{error}", q["unit"])
         out.print("", found)
     if results["validation"]:
         physics = Table("", "potential", "reference", "", box=None)
@@ -74,7 +76,7 @@ def print_summary(results: Mapping[str, Any]) -> None:
             reference = {q["name"]: q["value"] for q in both["reference"]["quantities"]}
             for q in both["potential"]["quantities"]:
                 known = reference.get(q["name"])
-                physics.add_row(q["name"], f"{q['value']:.4g}", "–" if known is None else f"{known:.4g}", q["unit"])
+                physics.add_row(q["name"], number(q["value"]), "–" if known is None else number(known), q["unit"])
         out.print("", physics)
     for name, seen in results["simulation"].items():
         reason = seen["reasons"][0]

@@ -68,7 +68,10 @@ def job_report(
 
 def _lead(job: Job, results: Mapping[str, Any], learned: Learned | None) -> str:
     if not learned:
-        return f"What {_method(job)} says of {', '.join(map(_spaced, job.structures))}."
+        asked = [a.title or _spaced(n) for n, a in [*job.study.items(), *job.validate.items()]]
+        asked += [f"dynamics of {_spaced(s.of)}" for s in job.simulation.values()]
+        beside = f", and {_name(job.reference)} beside it" if job.validate else ""
+        return f"{', '.join(dict.fromkeys(asked))}: what {_method(job)} says{beside}."
     elements, n = ", ".join(learned.potential.elements or ()), results["rounds"][-1]["labels"]
     rounds = len(results["rounds"]) - 1
     return (

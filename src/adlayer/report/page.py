@@ -159,9 +159,17 @@ def _cell(value: Any) -> str:
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         value = value.item()
     if isinstance(value, float):
-        text = f"{value:.4g}" if 1e-4 <= abs(value) < 1e6 or value == 0 else f"{value:.3e}"
-        return text.replace("-", "−")
+        return number(value).replace("-", "−")
     return str(value)
+
+
+def number(value: float) -> str:
+    """Four significant digits, and of large numbers, such as total energies, three decimals."""
+    if value == 0 or 1e-4 <= abs(value) < 1e3:
+        return f"{value:.4g}"
+    if value % 1 == 0:
+        return f"{value:.0f}"
+    return f"{value:.3f}" if 1e3 <= abs(value) < 1e7 else f"{value:.3e}"
 
 
 def _numbers(cells: Iterable[Any]) -> bool:
