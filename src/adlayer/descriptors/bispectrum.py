@@ -1,0 +1,234 @@
+"""Bispectrum of the density of neighbors on the 3-sphere.
+
+A. P. Bartók, M. C. Payne, R. Kondor and G. Csányi, Phys. Rev. Lett. 104, 136403 (2010); in the form of A. P. Thompson,
+L. P. Swiler, C. R. Trott, S. M. Foiles and G. J. Tucker, J. Comput. Phys. 285, 316 (2015), whose equations are numbered
+here; densities by element after M. A. Cusentino, M. A. Wood and A. P. Thompson, J. Phys. Chem. A 124, 5456 (2020).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..config import nearest
+from ..descriptor import Descriptor
+from ..graph import Graph
+from ..nn.wigner import clebsch_gordan, wigner_matrices
+from ..potential import Species
+
+COMPONENTS = ("snap", "gap")
+
+
+class Bispectrum(Descriptor):
+    r"""``B_j1j2j = sum c^j*_m'm C^jm_j1m1j2m2 C^jm'_j1m1'j2m2' c^j1_m1'm1 c^j2_m2'm2`` of
+    ``c^j_i = 1 + sum_k f(r_ik) w_k U^j(theta, r_ik / r_ik)``.
+
+    A neighbor at distance ``r`` is a point of the 3-sphere: its direction, and a third angle that grows with distance,
+    ``theta = rfac0 pi (r - rmin0) / (r_c - rmin0)``; ``U^j`` are the harmonics there. ``f`` falls as a cosine from 1 at
+    ``rmin0`` to 0 at ``r_c``. Two elements have ``r_c = cutoff (R_i + R_k) / (2 R_max)``. All names are those of LAMMPS
+    without "flag"; its ``rcutfac`` is ``cutoff / (2 R_max)``.
+
+    Args:
+        elements: chemical symbols.
+        cutoff: of two atoms of the largest radius, Å.
+        twojmax: largest degree, doubled: 6 gives 30 components, 8 gives 55.
+        radii: of elements, by symbol, in any unit; by default all are equal.
+        weights: ``w`` of elements, by symbol; by default evenly spaced from 1 for the first to 0.5 for the last.
+        rfac0: share of the sphere that is used, up to 1, where all directions meet.
+        rmin0: where ``theta`` is 0, Å.
+        switch: whether ``f`` falls; otherwise it ends at the cutoff, with a jump.
+        inner: to fade out neighbors at short distance too (``switchinner``): ``[s, d]`` of elements, by symbol;
+            ``f`` rises from 0 to 1 between ``s - d`` and ``s + d``, means of the two elements, Å.
+        chem: a density for each element, and components for each three densities (explicit multi-element).
+        wselfall: with ``chem``, the atom itself counts in all densities, not in that of its own element alone.
+        bnorm: divide components by ``2 j + 1``.
+        bzero: subtract what a lone atom has.
+        components: "snap": all of ``j2 <= j1 <= j``; "gap": only those of ``j1 = j2`` and whole ``j``, as GAP takes
+            them (Bartók et al.; there ``theta = r / r_0``).
+    """
+
+    small = {"elements": ["Si", "H"], "cutoff": 4.0, "twojmax": 3}
+
+    def __init__(
+        self,
+        elements: list[str],
+        cutoff: float = 5.0,
+        twojmax: int = 6,
+        radii: dict[str, float] | None = None,
+        weights: dict[str, float] | None = None,
+        rfac0: float = 0.99363,
+        rmin0: float = 0.0,
+        switch: bool = True,
+        inner: dict[str, list] | None = None,
+        chem: bool = False,
+        wselfall: bool = False,
+        bnorm: bool = False,
+        bzero: bool = True,
+        components: str = "snap",
+    ):
+        super().__init__()
+        n = len(elements)
+        self.elements, self.cutoff, self.twojmax = tuple(elements), float(cutoff), twojmax
+        self.components, self.bnorm, self.bzero = components, bnorm, bzero
+        self.species = Species(elements)
+        self.radii = _of_each("radii", radii, elements, [0.5] * n)
+        self.weights = _of_each("weights", weights, elements, [1 - 0.5 * k / max(n - 1, 1) for k in range(n)])
+        self.inner = None if inner is None else _of_each("inner", inner, elements, None)
+        _check(self.radii, cutoff, twojmax, rfac0, rmin0, self.inner, components)
+        R = torch.tensor(self.radii, dtype=torch.float64)
+        r_c = cutoff * (R[:, None] + R) / (2 * R.max())
+        s = Sphere(n, twojmax, r_c.tolist(), self.weights, rfac0, rmin0, switch, self.inner, chem, wselfall)
+        self.sphere, self._spec = s, json.dumps(s._asdict())
+        known = triples(twojmax)
+        self.triples = known if components == "snap" else gap_triples(twojmax)
+        self.n_features = len(self.triples) * s.n_densities**3
+        place = torch.tensor([known.index(_sorted(t)) for t in self.triples])
+        columns = (torch.arange(s.n_densities**3)[:, None] * len(known) + place).reshape(-1)
+        self.register_buffer("columns", None if components == "snap" else columns, persistent=False)
+        # B^j_j1j2 (2 j1 + 1) = B^j1_jj2 (2 j + 1): those whose j is not the largest follow from those whose j is.
+        scale = [(j + 1) / (max(j1, j) + 1) / (j + 1 if bnorm else 1) for j1, _, j in self.triples]
+        scale = torch.tensor(scale, dtype=torch.float64).repeat(s.n_densities**3)
+        self.register_buffer("scale", scale, persistent=False)
+        lone = torch.stack([_of_lone_atom(s, known, e)[columns] for e in range(n)])
+        self.register_buffer("zero", lone * scale * bzero, persistent=False)
+
+    def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
+        species = self.species(graph.numbers)
+        B = definition(graph.vectors, [graph.i, graph.j, graph.first, species], self._spec)
+        if self.columns is not None:
+            B = B.index_select(1, self.columns)
+        return B * self.scale - self.zero.index_select(0, species)
+
+
+class Sphere(NamedTuple):
+    """How neighbors become points of the sphere."""
+
+    n_elements: int
+    twojmax: int
+    r_c: list  # [center, neighbor], Å
+    weights: list  # [neighbor]
+    rfac0: float
+    rmin0: float
+    switch: bool
+    inner: list | None  # [element, (middle, half width)], Å
+    chem: bool
+    wselfall: bool
+
+    @property
+    def n_densities(self) -> int:
+        return self.n_elements if self.chem else 1
+
+
+@lru_cache(maxsize=64)
+def sphere_of(spec: str) -> Sphere:
+    """What was written down."""
+    return Sphere(**json.loads(spec))
+
+
+def triples(twojmax: int) -> list[tuple[int, int, int]]:
+    """``(j1, j2, j)``, doubled, with ``j2 <= j1 <= j``: each invariant once, in the order of LAMMPS."""
+    return [
+        (j1, j2, j)
+        for j1 in range(twojmax + 1)
+        for j2 in range(j1 + 1)
+        for j in range(j1 - j2, min(twojmax, j1 + j2) + 1, 2)
+        if j >= j1
+    ]
+
+
+def gap_triples(twojmax: int) -> list[tuple[int, int, int]]:
+    """``(j1, j1, j)``, doubled, with ``2 j1 + j`` even: those that GAP takes."""
+    return [(j1, j1, j) for j1 in range(twojmax + 1) for j in range(0, min(twojmax, 2 * j1) + 1, 2)]
+
+
+def definition(
+    vectors: Float[Tensor, "edges 3"], index: Sequence[Int[Tensor, "_"]], spec: str
+) -> Float[Tensor, "atoms features"]:
+    """All components with ``j2 <= j1 <= j``, by the elements of the three densities first, then as in ``triples``."""
+    i, j, _, species = index
+    s = sphere_of(spec)
+    center, neighbor = species[i], species[j]
+    r_c = vectors.new_tensor(s.r_c)[center, neighbor]
+    r = torch.linalg.vector_norm(vectors, dim=-1)
+    inside = r < r_c
+    r = torch.where(inside, r, 0.5 * (s.rmin0 + r_c))
+    f = falling((r - s.rmin0) / (r_c - s.rmin0)) if s.switch else torch.ones_like(r)
+    if s.inner is not None:
+        middle, half = vectors.new_tensor(s.inner).T
+        middle, half = 0.5 * (middle[center] + middle[neighbor]), 0.5 * (half[center] + half[neighbor])
+        f = f * (1 - falling((r - middle + half) / (2 * half)))
+    f = torch.where(inside, f * vectors.new_tensor(s.weights)[neighbor], 0.0)  # Eq. 2, weighted
+    theta = s.rfac0 * torch.pi * (r - s.rmin0) / (r_c - s.rmin0)
+    x, y, z = vectors.unbind(1)
+    z0 = r / torch.tan(theta)
+    r0 = torch.sqrt(r * r + z0 * z0)
+    a, b = torch.complex(z0 / r0, -z / r0), torch.complex(y / r0, -x / r0)
+
+    n_atoms, n = len(species), s.n_densities
+    density = neighbor if s.chem else torch.zeros_like(neighbor)
+    own = torch.nn.functional.one_hot(species if s.chem else torch.zeros_like(species), n)
+    own = torch.ones_like(own) if s.wselfall else own
+    c = []
+    for U in wigner_matrices(a, b, s.twojmax):  # Eq. 3
+        size = U.shape[1]
+        self_term = own[:, :, None, None] * torch.eye(size, dtype=U.dtype, device=U.device)
+        around = U.new_zeros(n_atoms * n, size, size).index_add(0, i * n + density, f[:, None, None] * U)
+        c.append(self_term + around.reshape(n_atoms, n, size, size))
+    B = []
+    for j1, j2, j in triples(s.twojmax):  # Eq. 5
+        C = torch.from_numpy(clebsch_gordan(j1, j2, j)).to(c[0])
+        Z = torch.einsum("iuac,ivbd,abm,cdn->iuvmn", c[j1], c[j2], C, C)
+        B.append(torch.einsum("iuvmn,iwmn->iuvw", Z, c[j].conj()).real)
+    return torch.stack(B, -1).reshape(n_atoms, -1)
+
+
+def falling(x: Float[Tensor, "edges"]) -> Float[Tensor, "edges"]:
+    """``(1 + cos(pi x)) / 2`` from 1 at ``x = 0`` to 0 at ``x = 1``, and flat beyond."""
+    return 0.5 * (1 + torch.cos(torch.pi * x.clamp(0, 1)))
+
+
+def _of_lone_atom(s: Sphere, known: list[tuple[int, int, int]], element: int) -> Float[Tensor, "features"]:
+    """``2 j + 1`` where the atom itself counts in all three densities."""
+    own = torch.zeros(s.n_densities, dtype=torch.float64)
+    own[element if s.chem else 0] = 1
+    own = torch.ones_like(own) if s.wselfall else own
+    degrees = own.new_tensor([j + 1 for *_, j in known])
+    return torch.einsum("u,v,w,b->uvwb", own, own, own, degrees).reshape(-1)
+
+
+def _sorted(triple: tuple[int, int, int]) -> tuple[int, int, int]:
+    j2, j1, j = sorted(triple)
+    return j1, j2, j
+
+
+def _of_each(name: str, given: dict | None, elements: Sequence[str], default: list | None) -> list:
+    """Values by symbol as a list in the order of the elements."""
+    if given is None:
+        return default
+    if missing := [e for e in elements if e not in given]:
+        raise ValueError(f"{name} must be given for all of {', '.join(elements)}; {missing[0]} is missing")
+    if unknown := [e for e in given if e not in elements]:
+        raise ValueError(f"{name} names {unknown[0]}, which is not among the elements {', '.join(elements)}")
+    return [given[e] for e in elements]
+
+
+def _check(radii, cutoff, twojmax, rfac0, rmin0, inner, components) -> None:
+    if not isinstance(twojmax, int) or not 0 <= twojmax <= 20:
+        raise ValueError(f"twojmax is twice the largest degree, an integer from 0 to 20; got {twojmax!r}")
+    if min(radii) <= 0:
+        raise ValueError(f"radii must be positive, got {min(radii)!r}")
+    smallest = cutoff * min(radii) / max(radii)
+    if not 0 <= rmin0 < smallest:
+        raise ValueError(f"rmin0 must be from 0 to below the shortest cutoff, {smallest:g} Å; got {rmin0!r}")
+    if not 0 < rfac0 <= 1:
+        raise ValueError(f"rfac0 is the share of the sphere that is used, above 0 and up to 1; got {rfac0!r}")
+    if inner is not None and any(len(x) != 2 or x[1] <= 0 for x in inner):
+        raise ValueError(f"inner needs [middle, half width] in Å of each element, the width positive; got {inner!r}")
+    if components not in COMPONENTS:
+        raise ValueError(f"no components {components!r}{nearest(components, COMPONENTS)}; there are snap and gap")

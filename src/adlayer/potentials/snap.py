@@ -1,0 +1,70 @@
+"""Spectral neighbor analysis potential: A. P. Thompson et al., J. Comput. Phys. 285, 316 (2015).
+
+Quadratic: M. A. Wood and A. P. Thompson, J. Chem. Phys. 148, 241721 (2018), Eq. 13.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..config import check_arguments
+from ..descriptors.bispectrum import Bispectrum
+from ..graph import Graph
+from ..potential import PerAtom, Potential, Species
+
+
+class SNAP(Potential):
+    r"""``E_i = b_0 + sum_k b_k B_ik``, or quadratic, with ``+ sum_k a_kk B_ik² / 2 + sum_k<l a_kl B_ik B_il`` as well.
+
+    ``B_ik`` are the bispectrum components of atom ``i``; each element has coefficients of its own. Linear in them, so
+    fitted by least squares. A network in place of the polynomial is ``HDNNP`` with a ``Bispectrum`` as descriptor. At
+    short distance it is not repulsive by itself: add ``ZBL()``.
+
+    Args:
+        elements: chemical symbols.
+        cutoff: of two atoms of the largest radius, Å.
+        twojmax: largest degree, doubled: 6 gives 30 components, 8 gives 55.
+        quadratic: whether products of two components are there.
+        bispectrum: further arguments of ``Bispectrum``, such as ``{ chem = true }``.
+    """
+
+    small = {"elements": ["Si", "H"], "cutoff": 4.0, "twojmax": 3}
+
+    def __init__(
+        self,
+        elements: list[str],
+        cutoff: float = 5.0,
+        twojmax: int = 6,
+        quadratic: bool = False,
+        bispectrum: dict | None = None,
+    ):
+        super().__init__()
+        arguments = {"elements": list(elements), "cutoff": cutoff, "twojmax": twojmax, **(bispectrum or {})}
+        check_arguments(Bispectrum, arguments)
+        self.descriptor = Bispectrum(**arguments)
+        self.elements, self.cutoff, self.quadratic = tuple(elements), self.descriptor.cutoff, quadratic
+        self.species = Species(elements)
+        K = self.descriptor.n_features
+        self.n_coefficients = 1 + K + (K * (K + 1) // 2 if quadratic else 0)  # of one element
+        self.c = nn.Parameter(torch.zeros(len(elements), self.n_coefficients, dtype=torch.float64))
+        self._start()
+
+    def _start(self) -> None:
+        """Small numbers, always the same: an unfitted potential, not a flat one."""
+        generator = torch.Generator().manual_seed(0)
+        K = self.descriptor.n_features
+        noise = torch.randn(self.c.shape, generator=generator, dtype=self.c.dtype)
+        self.c.data[:, 1 : K + 1] = 0.01 * noise[:, 1 : K + 1]
+        self.c.data[:, K + 1 :] = 1e-5 * noise[:, K + 1 :]
+
+    def forward(self, graph: Graph) -> PerAtom:
+        B, c = self.descriptor(graph), self.c[self.species(graph.numbers)]
+        K = B.shape[1]
+        E = c[:, 0] + (c[:, 1 : K + 1] * B).sum(1)
+        if self.quadratic:
+            k, l = torch.triu_indices(K, K, device=B.device)
+            half = torch.where(k == l, 0.5, 1.0).to(B.dtype)
+            E = E + (c[:, K + 1 :] * (half * B[:, k] * B[:, l])).sum(1)
+        return PerAtom(E)
