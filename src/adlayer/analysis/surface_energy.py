@@ -12,7 +12,7 @@ import numpy as np
 
 from ..simulation import relax
 from ..structures import Structures
-from ..surfaces.generator import take
+from ..surfaces.generator import take, take_named
 from ..units import N_PER_M
 from .quantity import Analysis, Findings, Progress, Quantity
 
@@ -55,19 +55,19 @@ class SurfaceEnergy(Analysis):
         folder: Path | None = None,
         seed: int = 0,
     ) -> Findings:
-        slabs, (bulk,) = take(self.slab, made), take(self.bulk, made)
+        named, (bulk,) = take_named(self.slab, made), take(self.bulk, made)
+        slabs = list(named.values())
         symmetric = take(self.passivated, made)[0] if self.passivated else None
         fixed = [bulk, *([symmetric] if symmetric else [])]
         energies = evaluate(Structures.from_ase([*fixed, *slabs])).energy.tolist()
         done = relax(evaluate, slabs, self.fmax, self.max_steps, progress=progress)
         quantities, data = [], {"built": {}, "relaxed": {}}
-        for k, frame in enumerate(slabs):
-            name = str(frame.info.get("pattern", frame.get_chemical_formula() if len(slabs) == 1 else f"slab {k + 1}"))
+        for k, (name, frame) in enumerate(named.items()):
             for when, energy in (("built", energies[len(fixed) + k]), ("relaxed", float(done.prediction.energy[k]))):
                 gamma = surface_energy(frame, energy, bulk, energies[0], symmetric, energies[1] if symmetric else 0.0)
                 data[when][name] = gamma / N_PER_M
                 quantities.append(Quantity(f"surface energy of {name}, as {when}", gamma / N_PER_M, "J/m²"))
-        return Findings(quantities, data, {f"slab {k + 1}": frame for k, frame in enumerate(done.frames)})
+        return Findings(quantities, data, dict(zip(named, done.frames)))
 
     def plot(self, findings: Mapping[str, Findings]) -> Figure:
         """Bars for every slab and method: as built, pale, and relaxed."""

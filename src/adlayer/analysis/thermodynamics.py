@@ -15,7 +15,7 @@ from ase.formula import Formula
 
 from ..simulation import relax
 from ..simulation.monte_carlo.ideal_gas import ideal_gas
-from ..surfaces.generator import take
+from ..surfaces.generator import take, take_named
 from ..surfaces.wulff import wulff_shape
 from ..units import N_PER_M
 from .quantity import Analysis, Findings, Progress, Quantity
@@ -81,12 +81,7 @@ class SurfaceThermodynamics(Analysis):
         folder: Path | None = None,
         seed: int = 0,
     ) -> Findings:
-        names = [self.slabs] if isinstance(self.slabs, str) else list(self.slabs)
-        slabs = {
-            str(a.info.get("pattern", name if len(made.get(name, [a])) == 1 else f"{name} {k + 1}")): a
-            for name in names
-            for k, a in enumerate(take(name, made))
-        }
+        slabs = take_named(self.slabs, made)
         bulk = take(self.bulk, made)
         others = [*take(self.clean, made)] if self.clean else []
         ((element, n),) = Formula(self.gas).count().items()

@@ -60,6 +60,17 @@ def take(of: str | Sequence[str], made: Made) -> list[Atoms]:
     )
 
 
+def take_named(of: str | Sequence[str], made: Made) -> dict[str, Atoms]:
+    """Copies of earlier structures by what people call them: their pattern, else the name they were made under."""
+    found: dict[str, Atoms] = {}
+    for name in [of] if isinstance(of, str) else of:
+        frames = take(name, made)
+        for k, atoms in enumerate(frames, start=1):
+            called = str(atoms.info.get("pattern", name if len(frames) == 1 else f"{name} {k}"))
+            found[called if called not in found else f"{called} ({name} {k})"] = atoms
+    return found
+
+
 def crystal(of: str, made: Made, structure: str | None = None, a: float | None = None) -> Atoms:
     """One crystal: an earlier structure, a file, or a formula in the structure ASE knows for it.
 
