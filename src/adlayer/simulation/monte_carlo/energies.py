@@ -20,11 +20,11 @@ from .state import Sampling, only_atoms, only_systems, with_positions
 
 
 class LocalEnergy:
-    """A potential as an ``Evaluate`` that also knows what a move changes, at a cost that does not grow with the system.
+    """A potential as an ``Evaluate`` that evaluates what a move changes, not what stays as it was.
 
     Energies per atom depend on what is within ``reach``. So of a proposal only atoms within twice the reach of any that
-    has changed are evaluated, in the same periodic cell, and those within the reach get their new energies; these are
-    exact to rounding. ``MonteCarlo`` does this by itself for an ``Evaluator`` of a local potential.
+    has changed are evaluated, and those within the reach get their new energies; these are exact to rounding. Only
+    bookkeeping grows with the system. ``MonteCarlo`` does this by itself for an ``Evaluator`` of a local potential.
 
     Args:
         potential: one whose energies per atom depend on surroundings of finite range.

@@ -101,10 +101,11 @@ class MonteCarlo(Engine):
         T = spread(self.temperature, structures)
         if bool((T <= 0).any()):
             raise ValueError(f"Monte Carlo needs temperatures above 0 K, got {self.temperature}")
-        made = [gas.prepare(evaluate, T, generator) for gas in self.gases]
+        plain = evaluate.evaluate if isinstance(evaluate, RelaxedEnergy) else evaluate
+        made = [gas.prepare(plain, T, generator) for gas in self.gases]
         head, kind = assign(structures, free, self.gases, [shapes for shapes, _, _ in made], molecules)
         structures = whole(structures, head)
-        log_z = [gas.log_activity(evaluate, zero, structures, T) for gas, (_, _, zero) in zip(self.gases, made)]
+        log_z = [gas.log_activity(plain, zero, structures, T) for gas, (_, _, zero) in zip(self.gases, made)]
         one = T.new_ones(n, len(self.moves))
         state = Sampling(
             structures=structures,

@@ -47,9 +47,10 @@ def nearest_image(
     cell, inverse, _ = lattice(structures)
     shape = (len(vectors), *(1,) * (vectors.dim() - 2), 3)
     flat = vectors.flatten(1, -2) if vectors.dim() > 2 else vectors[:, None]
-    f = (flat @ inverse[system]).reshape(vectors.shape)
+    own = system if len(cell) > 1 else 0  # one matrix for all is quicker than one for each
+    f = (flat @ inverse[own]).reshape(vectors.shape)
     f = f - f.round() * structures.pbc[system].reshape(shape)
-    return (f.reshape(flat.shape) @ cell[system]).reshape(vectors.shape), f
+    return (f.reshape(flat.shape) @ cell[own]).reshape(vectors.shape), f
 
 
 def reached(
