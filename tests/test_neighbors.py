@@ -110,6 +110,18 @@ def test_a_breathing_cell_keeps_its_list_while_it_may(silicon_structures, size):
     assert kept.n_searches < 4 if size < 0.01 else kept.n_searches == 8 if size > 0.1 else True
 
 
+def test_a_breathing_batch_that_loses_a_system(silicon_structures):
+    """The strain of each system is measured from its own cell, also when others have left the batch."""
+    neighbors = NeighborList(4.0, skin=1.0)
+    both = Structures.cat([silicon_structures[0], silicon_structures[0]])
+    both = replace(both, cell=both.cell * torch.tensor([1.0, 1.3])[:, None, None])
+    breathed = replace(both, cell=both.cell * 1.002, positions=both.positions * 1.002)
+    for batch in (both, breathed, breathed[1], replace(breathed[1], cell=breathed.cell[1:] * 1.001)):
+        found, right = neighbors(batch), Graph.of(batch, 4.0)
+        assert torch.equal(found.j, right.j)
+        assert torch.allclose(found.vectors, right.vectors)
+
+
 def test_fused_pruning_equals_plain(silicon_structures):
     wide = find_pairs(silicon_structures, 5.5)
     for a, b in zip(_prune(silicon_structures, wide, 5.0), _prune_fused(silicon_structures, wide, 5.0)):

@@ -125,8 +125,11 @@ class NeighborList:
         moved = now.positions.detach() - at.positions.detach()
         shrunk = moved.new_ones(len(now))
         if not torch.equal(now.cell, at.cell):
-            inverse = torch.linalg.pinv(_periodic_rows(at)) if self._inverse is None else self._inverse
-            self._inverse = inverse if at is self._at else None
+            inverse = self._inverse if at is self._at else None
+            if inverse is None:
+                inverse = torch.linalg.pinv(_periodic_rows(at))
+            if at is self._at:
+                self._inverse = inverse
             strain = inverse @ (_periodic_rows(now) - _periodic_rows(at))  # cell = old cell @ (1 + strain)
             moved = moved - (at.positions.detach()[:, None, :] @ strain[at.system])[:, 0, :]
             shrunk = 1 - torch.linalg.matrix_norm(strain)
