@@ -22,3 +22,14 @@ def polynomial_cutoff(r: Float[Tensor, "*shape"], cutoff: float, p: int = 6) -> 
     x = r / cutoff
     f = 1 - (p + 1) * (p + 2) / 2 * x**p + p * (p + 2) * x ** (p + 1) - p * (p + 1) / 2 * x ** (p + 2)
     return where(x < 1, f, zeros_like(r))
+
+
+def cosine_switch(r: Float[Tensor, "*shape"], cutoff: float, width: float) -> Float[Tensor, "*shape"]:
+    """1 up to ``r_c - w``, then ``(cos(pi (r - r_c + w) / w) + 1) / 2``, 0 beyond ``r_c``; ``w = 0`` is a step.
+
+    The cutoff of Gaussian approximation potentials; value and slope are continuous, curvature is not.
+    """
+    if width == 0:
+        return where(r < cutoff, 1.0, zeros_like(r))
+    x = ((r - cutoff) / width + 1).clamp(0, 1)
+    return where(r < cutoff, 0.5 * (cos(pi * x) + 1), zeros_like(r))

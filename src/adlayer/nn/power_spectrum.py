@@ -1,0 +1,145 @@
+r"""The power spectrum of smeared neighbor densities: the meaning of SOAP, in plain torch.
+
+    c_i,e n lm = w_0 delta_{e, e_i} g_n0(0) Y_00 + sum_{j of element e} f(r_ij) g_nl(r_ij) Y_lm(r_ij)
+    p_i,ab l   = sum_m c_i,a lm c_i,b lm / sqrt(2l + 1),   times sqrt(2) for a != b,   a, b = (channel, n)
+
+De, Bartók, Csányi and Ceriotti, Phys. Chem. Chem. Phys. 18, 13754 (2016); compressions: Darby, Kermode and Csányi, npj
+Comput. Mater. 8, 166 (2022).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from itertools import combinations_with_replacement, product
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from .cutoffs import cosine_switch
+from .density_projection import DensityProjection
+from .spherical_harmonics import spherical_harmonics
+
+COMPRESSIONS = ("none", "diagonal", "crossover", "mu1nu1", "mu2")
+
+
+@dataclass(frozen=True)
+class PowerSpectrum:
+    """Everything that defines the features of an atom; see ``descriptors.soap.SOAP`` for what the names mean."""
+
+    n_elements: int
+    cutoff: float
+    transition: float
+    n_max: int
+    l_max: int
+    sigma: float
+    reach: float
+    basis: str
+    central_weight: float
+    compression: str
+    channels: tuple[tuple[float, ...], ...] | None  # weight of each element in each channel
+    decay: tuple[float, float, float] | None  # exponent, length, rate
+
+    def __post_init__(self):
+        _ = self.projection  # which checks the basis
+
+    @property
+    def spec(self) -> str:
+        """Itself as text, as operators of torch take it."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def of(spec: str) -> PowerSpectrum:
+        """The inverse of ``spec``."""
+        table = json.loads(spec)
+        for name in ("channels", "decay"):
+            if table[name] is not None:
+                table[name] = tuple(tuple(x) if isinstance(x, list) else x for x in table[name])
+        return PowerSpectrum(**table)
+
+    @cached_property
+    def projection(self) -> DensityProjection:
+        return DensityProjection(self.n_max, self.l_max, self.sigma, self.reach, self.basis)
+
+    @cached_property
+    def mixing(self) -> Float[np.ndarray, "channels elements"]:
+        """Channels as sums over elements; ``mu1nu1`` has that of all elements as its last."""
+        if self.compression == "mu2":
+            return np.ones((1, self.n_elements))
+        W = np.eye(self.n_elements) if self.channels is None else np.array(self.channels, float)
+        return np.concatenate([W, np.ones((1, self.n_elements))]) if self.compression == "mu1nu1" else W
+
+    @cached_property
+    def products(self) -> tuple[Int[np.ndarray, "P 2"], Float[np.ndarray, "P"]]:
+        """Pairs ``(a, b)`` of (channel, n), ``a >= b`` where the order makes no difference, and their factors."""
+        n, Q = self.n_max, len(self.mixing)
+        match self.compression:
+            case "mu1nu1":
+                pairs = [(q * n + k, (Q - 1) * n + m) for q, k, m in product(range(Q - 1), range(n), range(n))]
+                return np.array(pairs), np.ones(len(pairs))
+            case "diagonal":
+                pairs = [(a * n + k, b * n + k) for a in range(Q) for k in range(n) for b in range(a + 1)]
+            case "crossover":
+                pairs = [(q * n + k, q * n + m) for q in range(Q) for k in range(n) for m in range(k + 1)]
+            case _:
+                pairs = sorted((b, a) for a, b in combinations_with_replacement(range(Q * n), 2))
+        places = np.array(pairs)
+        return places, np.where(places[:, 0] == places[:, 1], 1.0, np.sqrt(2.0))
+
+    @property
+    def n_features(self) -> int:
+        return len(self.products[0]) * (self.l_max + 1)
+
+    def weight(self, r: Float[Tensor, "*p"]) -> Float[Tensor, "*p"]:
+        """``f(r)``: how much a neighbor counts."""
+        f = cosine_switch(r, self.cutoff, self.transition)
+        if self.decay is None:
+            return f
+        exponent, length, rate = self.decay
+        return f * (rate if rate else 1.0) / (rate + (r / length) ** exponent)
+
+    @cached_property
+    def center(self) -> Float[np.ndarray, "n"]:
+        """``w_0 g_n0(0) Y_00``."""
+        return (
+            self.central_weight * self.projection(torch.zeros((), dtype=torch.float64))[0].numpy() / np.sqrt(4 * np.pi)
+        )
+
+    def coefficients(
+        self,
+        vectors: Float[Tensor, "edges 3"],
+        i: Int[Tensor, "edges"],
+        j: Int[Tensor, "edges"],
+        species: Int[Tensor, "atoms"],
+    ) -> Float[Tensor, "atoms elements lm n"]:
+        """``c`` of every atom, element by element."""
+        r = torch.linalg.vector_norm(vectors, dim=-1)
+        l_of = torch.tensor([l for l in range(self.l_max + 1) for _ in range(2 * l + 1)], device=r.device)
+        g = self.projection(r) * self.weight(r)[:, None, None]
+        Y = spherical_harmonics(self.l_max, vectors / r[:, None])
+        N, E = len(species), self.n_elements
+        c = r.new_zeros(N * E, len(l_of), self.n_max)
+        c = c.index_add(0, i * E + species[j], Y[:, :, None] * g[:, l_of])
+        own = torch.arange(N, device=r.device) * E + species
+        center = torch.zeros_like(c[:1])
+        center[0, 0] = torch.from_numpy(self.center).to(r)
+        return c.index_add(0, own, center.expand(N, -1, -1)).reshape(N, E, len(l_of), self.n_max)
+
+    def __call__(
+        self,
+        vectors: Float[Tensor, "edges 3"],
+        i: Int[Tensor, "edges"],
+        j: Int[Tensor, "edges"],
+        species: Int[Tensor, "atoms"],
+    ) -> Float[Tensor, "atoms features"]:
+        """``p`` of every atom, ``l`` running fastest."""
+        c = self.coefficients(vectors, i, j, species)
+        c = torch.einsum("aemn,qe->amqn", c, torch.from_numpy(self.mixing).to(c)).flatten(2)
+        (a, b), factor = torch.from_numpy(self.products[0].T).to(c.device), torch.from_numpy(self.products[1]).to(c)
+        both = c[:, :, a] * c[:, :, b] * factor
+        p = [both[:, l * l : (l + 1) ** 2].sum(1) / (2 * l + 1) ** 0.5 for l in range(self.l_max + 1)]
+        return torch.stack(p, -1).flatten(1)
