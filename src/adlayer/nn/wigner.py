@@ -16,6 +16,17 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 
+def triples(twojmax: int) -> list[tuple[int, int, int]]:
+    """``(j1, j2, j)``, doubled, with ``j2 <= j1 <= j``: each invariant once, in the order of LAMMPS."""
+    return [
+        (j1, j2, j)
+        for j1 in range(twojmax + 1)
+        for j2 in range(j1 + 1)
+        for j in range(j1 - j2, min(twojmax, j1 + j2) + 1, 2)
+        if j >= j1
+    ]
+
+
 @cache
 def clebsch_gordan(tj1: int, tj2: int, tj: int) -> Float[np.ndarray, "m1 m2 m"]:
     """``<j1 m1 j2 m2 | j m>`` by Racah's formula (Section 8.2.1), with exact integers under the root."""

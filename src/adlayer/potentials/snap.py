@@ -6,8 +6,7 @@ Quadratic: M. A. Wood and A. P. Thompson, J. Chem. Phys. 148, 241721 (2018), Eq.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from ..config import check_arguments
 from ..descriptors.bispectrum import Bispectrum
