@@ -1,12 +1,18 @@
 """Energy is kept, heat baths are right in momenta and in positions, frozen atoms stay."""
 
+import ase.units
 import numpy as np
 import pytest
 import torch
-from ase.build import bulk
+from ase.build import bulk, fcc111
+from ase.constraints import FixAtoms
+from ase.md.langevin import Langevin as ASELangevin
+from ase.md.velocitydistribution import thermalize_momenta
+from ase.md.verlet import VelocityVerlet as ASEVerlet
 from wells import Harmonic, atoms_at_rest
 
 from adlayer import Evaluator, Structures
+from adlayer.engines.ase import Calculator
 from adlayer.potentials.lennard_jones import LennardJones
 from adlayer.potentials.stillinger_weber import StillingerWeber
 from adlayer.simulation import Langevin, VelocityVerlet, run
@@ -105,8 +111,6 @@ def test_ramp_and_spread_of_temperatures():
 
 def test_frozen_atoms_stay_and_do_not_count():
     atoms = silicon()
-    from ase.constraints import FixAtoms
-
     atoms.set_constraint(FixAtoms([0, 3]))
     start = atoms.positions.copy()
     done = run(Langevin(temperature=600, picoseconds=0.1), Evaluator(StillingerWeber()), [atoms])
@@ -142,3 +146,22 @@ def test_a_batch_moves_as_its_members_do():
 def test_bad_temperature_is_one_sentence():
     with pytest.raises(ValueError, match="0 K or more, got -5"):
         run(Langevin(temperature=-5.0), Evaluator(StillingerWeber()), [silicon()])
+
+
+def test_ases_own_dynamics_go_the_same_way():
+    """A slab with a frozen layer: ASE's velocity Verlet on our calculator, beside ours."""
+    atoms = fcc111("Cu", (2, 2, 3), vacuum=6.0)
+    atoms.pbc = (True, True, False)
+    atoms.rattle(0.05, seed=1)
+    atoms.set_constraint(FixAtoms(atoms.positions[:, 2] < 7.0))
+    thermalize_momenta(atoms, temperature_K=500, rng=np.random.default_rng(0))
+    potential = LennardJones(sigma=2.3, epsilon=0.4, cutoff=5.0)
+    velocities = torch.as_tensor(atoms.get_velocities()) * FS
+    done = run(VelocityVerlet(picoseconds=0.1), Evaluator(potential), [atoms], velocities=velocities)
+    theirs = atoms.copy()
+    theirs.calc = Calculator(potential)
+    ASEVerlet(theirs, ase.units.fs).run(100)
+    assert np.abs(theirs.positions - atoms.positions).max() > 0.1
+    assert np.allclose(done.frames[0].positions, theirs.positions, rtol=0, atol=1e-5)  # ASE's fs is of CODATA 2014
+    ASELangevin(theirs, ase.units.fs, temperature_K=500, friction=0.01, fixcm=False).run(5)
+    assert np.array_equal(theirs.positions[0], atoms.positions[0])
