@@ -87,13 +87,13 @@ class Bispectrum(Descriptor):
         R = torch.tensor(self.radii, dtype=torch.float64)
         r_c = cutoff * (R[:, None] + R) / (2 * R.max())
         s = Sphere(n, twojmax, r_c.tolist(), self.weights, rfac0, rmin0, switch, self.inner, chem, wselfall)
-        self.sphere, self._spec = s, json.dumps(s._asdict())
+        self.sphere, self.spec = s, json.dumps(s._asdict())
         known = triples(twojmax)
         self.triples = known if components == "snap" else gap_triples(twojmax)
         self.n_features = len(self.triples) * s.n_densities**3
         place = torch.tensor([known.index(_sorted(t)) for t in self.triples])
         columns = (torch.arange(s.n_densities**3)[:, None] * len(known) + place).reshape(-1)
-        self.register_buffer("columns", None if components == "snap" else columns, persistent=False)
+        self.register_buffer("columns", columns, persistent=False)  # among all components with j2 <= j1 <= j
         # B^j_j1j2 (2 j1 + 1) = B^j1_jj2 (2 j + 1): those whose j is not the largest follow from those whose j is.
         scale = [(j + 1) / (max(j1, j) + 1) / (j + 1 if bnorm else 1) for j1, _, j in self.triples]
         scale = torch.tensor(scale, dtype=torch.float64).repeat(s.n_densities**3)
@@ -103,8 +103,8 @@ class Bispectrum(Descriptor):
 
     def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
         species = self.species(graph.numbers)
-        B = bispectrum(graph.vectors, [graph.i, graph.j, graph.first, species], self._spec)
-        if self.columns is not None:
+        B = bispectrum(graph.vectors, [graph.i, graph.j, graph.first, species], self.spec)
+        if self.components != "snap":
             B = B.index_select(1, self.columns)
         return B * self.scale - self.zero.index_select(0, species)
 

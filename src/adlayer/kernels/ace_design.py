@@ -120,9 +120,9 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
                     for c in range(3 * chunk_of[element], 3 * chunk_of[element + 1]):
                         store(g[c], load(g[c]) + d * load(row[c]))
                 if len(F):
-                    _add_forces(g, edges, n_chunks, j, a, F[column])
+                    add_forces(g, edges, 0, n_chunks, j, a, F[column])
                 if W.shape[1]:
-                    _add_virial(g, edges, n_chunks, W[s, column])
+                    add_virial(g, edges, 0, n_chunks, W[s, column])
 
 
 @njit(**fast)
@@ -156,23 +156,25 @@ def _function(B, k, value, slope, ahead):
 
 
 @njit(**fast)
-def _add_forces(g, edges, n_chunks, j, atom, F):
+def add_forces(g, edges, begin, n_chunks, j, atom, F):
+    """Add the forces that follow from ``g``, derivatives by the vectors of an atom's chunks of edges."""
     for x in range(3):
         here = spread(0.0, g)
         for q in range(n_chunks):
             here += load(g[3 * q + x])
             for i in range(WIDTH):
-                e = edges.e[q, i]
+                e = edges.e[begin + q, i]
                 if e >= 0:
                     F[3 * j[e] + x] -= g[3 * q + x, i]
         F[3 * atom + x] += total(here)
 
 
 @njit(**fast)
-def _add_virial(g, edges, n_chunks, W):
+def add_virial(g, edges, begin, n_chunks, W):
+    """Add the strain derivative that follows from them."""
     for q in range(n_chunks):
-        r = load(edges.r[q])
+        r = load(edges.r[begin + q])
         for y in range(3):
-            ry = r * load(edges.u[q, y])
+            ry = r * load(edges.u[begin + q, y])
             for x in range(3):
                 W[3 * y + x] += total(ry * load(g[3 * q + x]))

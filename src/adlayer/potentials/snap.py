@@ -6,12 +6,14 @@ Quadratic: M. A. Wood and A. P. Thompson, J. Chem. Phys. 148, 241721 (2018), Eq.
 from __future__ import annotations
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from ..config import check_arguments
 from ..descriptors.bispectrum import Bispectrum
 from ..graph import Graph
-from ..potential import PerAtom, Potential, Species
+from ..kernels.bispectrum_design import design
+from ..potential import Design, PerAtom, Potential, Species
 
 
 class SNAP(Potential):
@@ -67,3 +69,18 @@ class SNAP(Potential):
             half = torch.where(k == l, 0.5, 1.0).to(B.dtype)
             E = E + (c[:, K + 1 :] * (half * B[:, k] * B[:, l])).sum(1)
         return PerAtom(E)
+
+    linear = True
+
+    @property
+    def coefficients(self) -> Float[Tensor, "K"]:
+        return self.c.detach().reshape(-1)
+
+    @coefficients.setter
+    def coefficients(self, values: Float[Tensor, "K"]) -> None:
+        self.c.data.copy_(values.reshape(self.c.shape))
+
+    def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
+        d, species = self.descriptor, self.species(graph.numbers)
+        components = d.columns, d.scale, d.zero
+        return Design(*design(graph, species, d.spec, components, self.quadratic, self.dtype, forces, virial))
