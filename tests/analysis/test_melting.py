@@ -60,7 +60,7 @@ def test_lindemann_of_rigid_motion_and_of_oscillators():
 
 def test_a_short_run_gives_all_that_is_promised(tmp_path):
     atoms, evaluate = argon()
-    melting = Melting("p", [20.0, 45.0], replicas=4, picoseconds=8, timestep=10, exchange=0.4, blocks=4)
+    melting = Melting("p", [20.0, 45.0], replicas=4, picoseconds=8, timestep=10, exchange=0.05, blocks=4)
     found = melting(evaluate, {"p": [atoms]}, folder=tmp_path, seed=2)
     assert found.quantities[0].name == "melting point of Ar13"
     particle = found.data["particles"][0]
@@ -72,9 +72,20 @@ def test_a_short_run_gives_all_that_is_promised(tmp_path):
     assert again.data == found.data
 
 
+def test_a_jump_that_nothing_bridges():
+    """Two phases that never met: the melting point lies between their temperatures, and no more is said."""
+    rng, T = np.random.default_rng(0), np.linspace(600, 900, 7)
+    energies = (0.002 * T + 8.0 * (T > 760))[:, None] + 0.2 * rng.standard_normal((7, 100))
+    found = Melting("p", [600.0, 900.0], replicas=7)._curve(energies, T, 165, rng)
+    assert (found["melting"], found["error"]) == (775.0, 25.0)
+    assert found["latent"] == pytest.approx(8.0, abs=0.2)
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="lowest and a highest temperature"):
         Melting("p", [300.0, 200.0])
+    with pytest.raises(ValueError, match="2 ranges of temperature for 1 particles"):
+        Melting("p", [[200.0, 300.0], [300.0, 400.0]])(None, {"p": [Atoms("Cu")]})
     with pytest.raises(ValueError, match="no periodic axis"):
         Melting("p", [300.0, 400.0])(None, {"p": [Atoms("Cu", cell=[3, 3, 3], pbc=True)]})
 

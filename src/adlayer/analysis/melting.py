@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 REACH = 1.35  # of neighbors, in distances to the nearest: between the first and the second shell
 MOBILE = 0.15  # Lindemann's index of the distances to them, above which an atom counts as mobile
 SHELLS = 6
-WINDOW = 10  # frames between two exchanges
+WINDOW = 10  # frames in a pause between exchanges, and as many exchanges between two pauses
 SAMPLES = 200  # energies of each replica that are reweighted, at most
 DRAWS = 50  # of the bootstrap
+BRIDGED = 0.01  # share of exchanges that must be accepted for two temperatures to have found their equilibrium
 
 
 @dataclass(frozen=True)
@@ -44,43 +45,50 @@ class Melting(Analysis):
     of the heat capacity. With particles of three sizes or more, a line ``T = T_bulk - c N^(-1/3)`` is laid through
     their melting points (Pawlow, Z. Phys. Chem. 65, 545 (1909)).
 
-    Who moves is told by Lindemann's index of the distances to neighbors in the time between two exchanges, in shells of
-    equal numbers of atoms.
+    Who moves is told by Lindemann's index of the distances to neighbors in pauses between exchanges, in shells of equal
+    numbers of atoms.
+
+    Temperatures too far apart exchange nothing where solid and liquid differ by much: the melting point is then only
+    known to lie between two of them, and that is its error.
 
     Args:
         of: names of the particles.
-        temperatures: lowest and highest, K.
+        temperatures: lowest and highest, K; or such a pair for each particle.
         replicas: how many temperatures.
         picoseconds: length of the run.
         equilibration: share of it that is left out.
         timestep: fs.
         friction: of the thermostat, 1/fs.
-        exchange: time between exchanges, ps.
+        exchange: time between exchanges, ps; ten are followed by a pause as long as they.
         blocks: for the bootstrap.
     """
 
     of: str | list[str]
-    temperatures: list[float]
+    temperatures: list
     replicas: int = 12
     picoseconds: float = 200.0
     equilibration: float = 0.25
     timestep: float = 5.0
     friction: float = 0.005
-    exchange: float = 2.0
+    exchange: float = 0.2
     blocks: int = 10
     title = "Melting"
 
     def __post_init__(self):
-        if len(self.temperatures) != 2 or not 0 < self.temperatures[0] < self.temperatures[1] or self.replicas < 3:
+        if not isinstance(self.temperatures[0], list | tuple):
+            pairs = [self.temperatures]
+        else:
+            pairs = self.temperatures
+        if any(len(pair) != 2 or not 0 < pair[0] < pair[1] for pair in pairs) or self.replicas < 3:
             raise ValueError(
                 "Melting needs a lowest and a highest temperature above 0 K, and 3 replicas or more; "
                 f"got {self.temperatures} and {self.replicas}"
             )
+        object.__setattr__(self, "temperatures", [list(pair) for pair in pairs])
 
-    @property
-    def ladder(self) -> np.ndarray:
-        """The temperatures, evenly spaced, K."""
-        return np.linspace(*self.temperatures, self.replicas)
+    def _ladder(self, k: int) -> np.ndarray:
+        """The temperatures of a particle, evenly spaced, K."""
+        return np.linspace(*self.temperatures[k % len(self.temperatures)], self.replicas)
 
     def __call__(
         self,
@@ -93,45 +101,50 @@ class Melting(Analysis):
         particles = take(self.of, made)
         if any(atoms.pbc.any() for atoms in particles):
             raise ValueError("Melting is of particles, which have no periodic axis; for a crystal make one of it first")
+        if len(self.temperatures) not in (1, len(particles)):
+            raise ValueError(
+                f"Melting got {len(self.temperatures)} ranges of temperature for {len(particles)} particles; give one "
+                "for all or one for each"
+            )
         rng = np.random.default_rng(seed)
         findings = Findings([], {"particles": []})
         for k, atoms in enumerate(particles):
-            name = str(atoms.symbols)
+            name, T = str(atoms.symbols), self._ladder(k)
             with TemporaryDirectory() as temporary:
                 place = Path(folder or temporary) / f"particle-{k}"
-                done = self._run(evaluate, atoms, place, seed + k, progress and _named(progress, name))
+                done = self._run(evaluate, atoms, T, place, seed + k, progress and _named(progress, name))
                 energies, positions = done.log["potential energy (eV)"], _positions(place, self.replicas, len(atoms))
-            start = int(self.equilibration * len(energies)) // WINDOW * WINDOW
+            start = int(self.equilibration * len(energies)) // (2 * WINDOW) * (2 * WINDOW)
             found = {"name": name, "atoms": len(atoms)}
-            found |= self._curve(energies[start:].T, 3 * len(atoms), rng) | self._mobility(positions[start:])
+            found |= self._curve(energies[start:].T, T, 3 * len(atoms), rng) | self._mobility(positions[start:], T)
             findings.data["particles"].append(found)
             findings.quantities += [
                 Quantity(f"melting point of {name}", found["melting"], "K", found["error"]),
                 Quantity(f"latent heat of {name}, per atom", found["latent"] / len(atoms), "eV"),
             ]
-            for shell, T in (("outermost", found["half"][-1]), ("innermost", found["half"][0])):
-                if T is not None:
-                    findings.quantities.append(Quantity(f"{shell} shell of {name}, half of it mobile at", T, "K"))
-            for T, frame in ((self.ladder[0], done.frames[0]), (self.ladder[-1], done.frames[-1])):
-                findings.frames[f"{name} at {T:.0f} K"] = frame
+            for shell, half in (("outermost", found["half"][-1]), ("innermost", found["half"][0])):
+                if half is not None:
+                    findings.quantities.append(Quantity(f"{shell} shell of {name}, half of it mobile at", half, "K"))
+            for t, frame in ((T[0], done.frames[0]), (T[-1], done.frames[-1])):
+                findings.frames[f"{name} at {t:.0f} K"] = frame
         if len(particles) > 2:
             line = _size_line(findings.data["particles"], rng)
             findings.data["line"] = line
             findings.quantities.append(Quantity("melting point of the bulk, by size", line["bulk"], "K", line["error"]))
         return findings
 
-    def _run(self, evaluate: Evaluate, atoms: Atoms, folder: Path, seed: int, progress: Progress | None) -> Run:
-        every = max(round(1000 * self.exchange / self.timestep / WINDOW), 1)
+    def _run(self, evaluate, atoms: Atoms, T: np.ndarray, folder: Path, seed: int, progress: Progress | None) -> Run:
+        every = max(round(1000 * self.exchange / self.timestep), 1)
         settings = {"picoseconds": self.picoseconds, "timestep": self.timestep, "friction": self.friction}
         done = run(
-            Tempering(Langevin(list(self.temperatures), **settings), WINDOW * every),
+            Tempering(Langevin(T.tolist(), **settings), every, burst=WINDOW, pause=WINDOW * every),
             evaluate,
             [atoms] * self.replicas,
             torch.Generator().manual_seed(seed),
             every=every,
             trajectory=folder / "run.extxyz",
             checkpoint=folder / "run.checkpoint",
-            checkpoint_every=20 * WINDOW * every,
+            checkpoint_every=10 * WINDOW * every,
             progress=progress,
         )
         for reason in done.reason:
@@ -139,13 +152,15 @@ class Melting(Analysis):
                 raise ValueError(f"the run of {atoms.symbols} did not come to its end: {reason}")
         return done
 
-    def _curve(self, energies: np.ndarray, freedom: int, rng: np.random.Generator) -> dict[str, Any]:
+    def _curve(self, energies: np.ndarray, T: np.ndarray, freedom: int, rng: np.random.Generator) -> dict[str, Any]:
         """Caloric curve and melting point, from energies [temperatures, samples]."""
         energies = energies[:, :: max(1, energies.shape[1] // SAMPLES)]
         n = energies.shape[1] // self.blocks
         if n < 2:
             raise ValueError(f"{energies.shape[1]} samples are too few for {self.blocks} blocks; run longer")
-        T = self.ladder
+        found = {"temperatures": T.tolist(), "energies": energies.mean(1).tolist()}
+        if _acceptance(energies, T).min() < BRIDGED:
+            return found | _jump(T, energies.mean(1), rng)
         grid = np.linspace(T[0], T[-1], 241)
         curve = CaloricCurve(energies, T, freedom)
         mean, capacity = curve(grid)
@@ -155,30 +170,27 @@ class Melting(Analysis):
             sample = np.concatenate([energies[:, b * n : (b + 1) * n] for b in chosen], axis=1)
             drawn.append(float(grid[CaloricCurve(sample, T, freedom, curve.f)(grid)[1].argmax()]))
         excess = np.clip(capacity - np.median(capacity), 0, None)
-        return {
-            "temperatures": T.tolist(),
-            "energies": energies.mean(1).tolist(),
+        return found | {
             "grid": grid.tolist(),
             "mean": mean.tolist(),
             "capacity": capacity.tolist(),
             "melting": float(grid[capacity.argmax()]),
-            "error": float(np.std(drawn)),
+            "error": float(max(np.std(drawn), grid[1] - grid[0])),
             "drawn": drawn,
             "latent": float(BOLTZMANN * np.trapezoid(excess, grid)),
         }
 
-    def _mobility(self, positions: np.ndarray) -> dict[str, Any]:
+    def _mobility(self, positions: np.ndarray, T: np.ndarray) -> dict[str, Any]:
         """Lindemann's index and the share of mobile atoms by temperature and shell; of [frames, replicas, atoms, 3]."""
-        windows = len(positions) // WINDOW
+        pauses = [positions[k + WINDOW : k + 2 * WINDOW] for k in range(0, len(positions) - 2 * WINDOW + 1, 2 * WINDOW)]
         index, mobile = np.zeros((2, self.replicas, SHELLS))
-        for w in range(windows):
+        for pause in pauses:
             for k in range(self.replicas):
-                x = positions[w * WINDOW : (w + 1) * WINDOW, k]
-                delta, shell = lindemann(x, REACH), shells(x, SHELLS)
-                size = np.bincount(shell, minlength=SHELLS).clip(1)
-                index[k] += np.bincount(shell, delta, SHELLS) / size / windows
-                mobile[k] += np.bincount(shell, delta > MOBILE, SHELLS) / size / windows
-        half = [_half(self.ladder, mobile[:, s]) for s in range(SHELLS)]
+                delta, shell = lindemann(pause[:, k], REACH), shells(pause[:, k], SHELLS)
+                size = np.bincount(shell, minlength=SHELLS).clip(1) * len(pauses)
+                index[k] += np.bincount(shell, delta, SHELLS) / size
+                mobile[k] += np.bincount(shell, delta > MOBILE, SHELLS) / size
+        half = [_half(T, mobile[:, s]) for s in range(SHELLS)]
         return {"lindemann": index.tolist(), "mobile": mobile.tolist(), "half": half}
 
     def plot(self, findings: Mapping[str, Findings]) -> Figure:
@@ -195,7 +207,7 @@ class Melting(Analysis):
                 np.array(p["mobile"]).T,
                 origin="lower",
                 aspect="auto",
-                extent=(*self.temperatures, 0.5, SHELLS + 0.5),
+                extent=(p["temperatures"][0], p["temperatures"][-1], 0.5, SHELLS + 0.5),
                 vmin=0,
                 vmax=1,
                 cmap="magma",
@@ -219,6 +231,28 @@ def _positions(folder: Path, replicas: int, n: int) -> np.ndarray:
 
     frames = [atoms.positions for atoms in iread(folder / "run.extxyz", index=":")]
     return np.array(frames).reshape(-1, replicas, n, 3)
+
+
+def _acceptance(energies: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """Which share of the exchanges between neighbors in temperature is accepted."""
+    d_beta = -np.diff(1 / (BOLTZMANN * T))
+    pairs = zip(energies, energies[1:], d_beta)
+    return np.array([np.exp(np.minimum(b * (x[:, None] - y), 0)).mean() for x, y, b in pairs])
+
+
+def _jump(T: np.ndarray, energies: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """The melting point, known only to lie between two temperatures, and the latent heat from what lies beside."""
+    k = int(np.diff(energies).argmax())
+    usual = float(np.median(np.diff(energies)))
+    return {
+        "grid": T.tolist(),
+        "mean": energies.tolist(),
+        "capacity": (np.gradient(energies, T) / BOLTZMANN).tolist(),
+        "melting": float(T[k] + T[k + 1]) / 2,
+        "error": float(T[k + 1] - T[k]) / 2,
+        "drawn": rng.uniform(T[k], T[k + 1], DRAWS).tolist(),
+        "latent": float(energies[k + 1] - energies[k]) - usual,
+    }
 
 
 def _half(T: Sequence[float], share: np.ndarray) -> float | None:

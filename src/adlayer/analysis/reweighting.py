@@ -80,6 +80,9 @@ class CaloricCurve:
         beta = 1 / (BOLTZMANN * np.asarray(temperatures))
         counts = np.full(len(beta), energies.shape[1])
         u = beta[:, None] * self.E
+        if start is None:  # d f / d beta = <E>, by the trapezoidal rule
+            mean = energies.mean(1) - self.lowest
+            start = np.concatenate([[0.0], np.cumsum(np.diff(beta) * (mean[1:] + mean[:-1]) / 2)])
         self.f = free_energies(u, counts, start)
         self.log_sum = log_sum_exp((self.f + np.log(counts))[:, None] - u, axis=0)
 

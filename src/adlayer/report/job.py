@@ -116,13 +116,12 @@ def _studies(report: Report, job: Job, studies: Mapping[str, Findings]) -> None:
     for name, found in studies.items():
         analysis = job.study[name]
         report.section(analysis.title or _spaced(name), (type(analysis).__doc__ or "").strip().split("\n")[0])
-        if found.quantities:
-            rows = [[q.name, _with_error(q), q.unit] for q in found.quantities]
-            report.table(["", "value", "unit"], rows)
         with style():
             figure = analysis.plot({_method(job): found})
         if figure is not None:
             report.figure(figure)
+        if found.quantities:
+            report.table(["", "value", "unit"], [[q.name, _with_error(q), q.unit] for q in found.quantities])
         for frame_name, frame in list(found.frames.items())[:4]:
             report.figure(picture(frame), frame_name, photo=True)
 

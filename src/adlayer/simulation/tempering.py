@@ -23,10 +23,22 @@ class Tempering(Engine):
     Args:
         dynamics: a thermostat whose temperatures differ: its systems are the replicas, of one composition.
         every: steps between the tries.
+        burst: after so many tries comes a pause, in which what happens in one configuration can be followed; default:
+            never.
+        pause: its length, steps.
     """
 
     dynamics: Dynamics
-    every: int = 100
+    every: int = 50
+    burst: int | None = None
+    pause: int = 0
+
+    def __post_init__(self):
+        if self.every < 1 or self.pause < 0 or (self.burst is not None and self.burst < 1):
+            raise ValueError(
+                f"Tempering needs every and burst of 1 or more and no negative pause, got {self.every}, {self.burst} "
+                f"and {self.pause}"
+            )
 
     @property
     def state(self) -> type[Motion]:
@@ -49,7 +61,13 @@ class Tempering(Engine):
 
     def step(self, evaluate: Evaluate, state: Motion, generator: torch.Generator) -> Motion:
         state = self.dynamics.step(evaluate, state, generator)
-        return self.exchange(state, generator) if state.step % self.every == 0 else state
+        return self.exchange(state, generator) if self._is_due(state.step) else state
+
+    def _is_due(self, step: int) -> bool:
+        if self.burst is None:
+            return step % self.every == 0
+        at = (step - 1) % (self.burst * self.every + self.pause) + 1  # in a cycle of tries and a pause
+        return at <= self.burst * self.every and at % self.every == 0
 
     def exchange(self, state: Motion, generator: torch.Generator) -> Motion:
         """Try half of the pairs of neighbors in temperature."""
