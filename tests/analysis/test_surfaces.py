@@ -102,3 +102,9 @@ def test_passivated_bottom_cancels():
     assert list(capped.values()) == pytest.approx(list(bare.values()), abs=1e-9)
     with pytest.raises(ValueError, match="needs `passivated`"):
         SurfaceEnergy("capped", "bulk")(evaluate, both)
+
+
+def test_a_slab_is_no_bulk():
+    made = {"slab": Slab("Si", [1, 0, 0], layers=4)({}, np.random.default_rng(0))}
+    with pytest.raises(ValueError, match="periodic along three axes"):
+        SurfaceEnergy("slab", "slab")(Evaluator(StillingerWeber()), made)

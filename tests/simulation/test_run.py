@@ -215,3 +215,8 @@ def test_progress_is_told():
     told = []
     run(Langevin(picoseconds=0.02), Evaluator(StillingerWeber()), silicons(), progress=lambda *x: told.append(x))
     assert told[-1] == (20, 20, "0 moving, 2 finished")
+
+
+def test_a_bare_potential_is_told_what_it_lacks():
+    with pytest.raises(TypeError, match=r"Evaluator\(potential\)"):
+        run(Langevin(picoseconds=0.02), StillingerWeber(), silicons())

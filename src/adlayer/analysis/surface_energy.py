@@ -55,7 +55,10 @@ class SurfaceEnergy(Analysis):
         folder: Path | None = None,
         seed: int = 0,
     ) -> Findings:
-        named, (bulk,) = take_named(self.slab, made), take(self.bulk, made)
+        named, crystals = take_named(self.slab, made), take(self.bulk, made)
+        if len(crystals) != 1 or not crystals[0].pbc.all():
+            raise ValueError(f"SurfaceEnergy: bulk is one crystal, periodic along three axes; {self.bulk!r} is not")
+        bulk = crystals[0]
         slabs = list(named.values())
         symmetric = take(self.passivated, made)[0] if self.passivated else None
         fixed = [bulk, *([symmetric] if symmetric else [])]

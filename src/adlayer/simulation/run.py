@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from ..potential import Prediction
+from ..potential import Potential, Prediction
 from ..structures import Structures
 from .engine import Engine, Evaluate
 from .job import FINISHED, Job
@@ -104,6 +104,7 @@ def run(
         progress: called as ``progress(done, total, message)``.
         settings: anything else for the engine's ``init``: velocities, masses.
     """
+    _check(engine, evaluate)
     templates = None
     if not isinstance(structures, Structures):
         templates = [structures] if hasattr(structures, "numbers") else list(structures)
@@ -148,6 +149,19 @@ def run(
         state=job.state,
         templates=templates,
     )
+
+
+def _check(engine: Engine, evaluate: Evaluate) -> None:
+    if not isinstance(engine, Engine):
+        what = f"the class {engine.__name__}" if isinstance(engine, type) else type(engine).__name__
+        raise TypeError(f"run takes an engine, such as Langevin(), got {what}; a search is run by find_minima")
+    if isinstance(evaluate, Potential):
+        raise TypeError("run takes what evaluates structures: Evaluator(potential) rather than the potential itself")
+    if not callable(evaluate):
+        what = type(evaluate).__name__
+        raise TypeError(
+            f"run takes what evaluates structures, got {what}; calculator_evaluate makes it of a calculator"
+        )
 
 
 def _together(ends) -> Prediction:
