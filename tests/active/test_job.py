@@ -213,6 +213,31 @@ def test_a_study_of_a_potential_from_a_file(finished, tmp_path):
     assert results["simulation"]["hot"]["reasons"] == ["finished"]
 
 
+MELTING = """
+[structures]
+particle.Icosahedron = { of = "Cu", shells = 1 }
+[potential.EMT]
+[study.melting.Melting]
+of = "particle"
+temperatures = [200, 500]
+replicas = 3
+picoseconds = 4
+blocks = 2
+"""
+
+
+def test_a_killed_study_goes_on_to_the_same_digits(tmp_path):
+    path = tmp_path / "melting.toml"
+    path.write_text(MELTING)
+    whole = run(tomllib.loads(MELTING), tmp_path / "whole")
+    command = [sys.executable, HERE / "run_and_die.py", path, tmp_path / "killed", "Melting"]
+    died = subprocess.run(command, capture_output=True)
+    assert died.returncode == -9, died.stderr.decode()
+    assert not (tmp_path / "killed" / "results.json").exists()
+    again = run(tomllib.loads(MELTING), tmp_path / "killed")
+    assert json.dumps(again["study"]) == json.dumps(whole["study"])
+
+
 @pytest.mark.parametrize(
     ("potential", "sentence"),
     [

@@ -144,7 +144,7 @@ class Melting(Analysis):
             every=every,
             trajectory=folder / "run.extxyz",
             checkpoint=folder / "run.checkpoint",
-            checkpoint_every=10 * WINDOW * every,
+            checkpoint_every=WINDOW * every,
             progress=progress,
         )
         for reason in done.reason:
