@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -27,3 +29,17 @@ class Descriptor(Part, nn.Module, ABC):
     @abstractmethod
     def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
         """Features of every atom."""
+
+    def jacobian(self, graph: Graph) -> Float[Tensor, "edges 3 features"]:
+        """Derivatives of the features of ``graph.i`` by the vector of each edge.
+
+        For descriptors that see an atom's own edges alone, so that one backward pass serves all atoms.
+        """
+        with torch.enable_grad():
+            vectors = graph.vectors.detach().requires_grad_()
+            total = self(graph.with_vectors(vectors)).sum(0)
+        columns = [torch.autograd.grad(x, vectors, retain_graph=True)[0] for x in total]
+        return torch.stack(columns, -1)
+
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        """Set what is learned from the structures before a fit, such as statistics; by default nothing."""

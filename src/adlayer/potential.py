@@ -92,6 +92,14 @@ class Potential(Part, nn.Module, ABC):
         """Relative prior weight of each coefficient: 1 for all, or rising with roughness (a smoothness prior)."""
         return torch.ones_like(self.coefficients)
 
+    def prior(self) -> Float[Tensor, "K"] | None:
+        """Variance of each coefficient before any data, where the potential is a Gaussian process; else None."""
+        return None
+
+    def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]] | None:
+        """For a Gaussian process: variance (eV²) of energies that no choice of coefficients can take away."""
+        return None
+
     @property
     def dtype(self) -> torch.dtype:
         """The floating-point type it computes in."""

@@ -12,7 +12,9 @@ from ..config import nearest
 from ..descriptor import Descriptor
 from ..graph import Graph
 from ..kernels import soap as kernel
+from ..kernels import use_fused
 from ..kernels.custom import fused
+from ..nn.covariances import normalized, normalized_slope
 from ..nn.power_spectrum import COMPRESSIONS, PowerSpectrum
 from ..potential import Species
 
@@ -103,10 +105,17 @@ class SOAP(Descriptor):
     def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
         index = [graph.i, graph.j, graph.first, self.species(graph.numbers)]
         p = power_spectrum(graph.vectors, index, self._spec)
-        if self.normalize:
-            norm2 = p.square().sum(-1, keepdim=True)
-            p = p * torch.where(norm2 > 0, norm2, 1.0).rsqrt()  # nothing around, and no weight of its own: zeros
+        p = normalized(p) if self.normalize else p  # nothing around, and no weight of its own: zeros
         return torch.cat([p, p.new_full((len(p), 1), self.offset)], 1) if self.offset else p
+
+    def jacobian(self, graph: Graph) -> Float[Tensor, "edges 3 features"]:
+        if not use_fused(graph.vectors):
+            return super().jacobian(graph)
+        index = [graph.i, graph.j, graph.first, self.species(graph.numbers)]
+        J = kernel.jacobian(graph.vectors, index, self._spec)
+        if self.normalize:
+            J = normalized_slope(power_spectrum(graph.vectors, index, self._spec)[graph.i], J)
+        return torch.cat([J, torch.zeros_like(J[..., :1])], -1) if self.offset else J
 
 
 def definition(

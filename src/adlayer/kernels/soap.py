@@ -94,6 +94,15 @@ def run(mode: int, vectors: Tensor, x: Tensor | None, index: Sequence[Tensor], s
     return torch.from_numpy(y)
 
 
+def jacobian(vectors: Tensor, index: Sequence[Tensor], spec: str) -> Tensor:
+    """Derivatives of the features of atom ``i`` by the vectors of its edges, ``[edges, 3, features]``."""
+    _, j, first, species = (t.numpy() for t in index)
+    v = vectors.detach().contiguous().numpy()
+    J = np.zeros((*v.shape, PowerSpectrum.of(spec).n_features), v.dtype)
+    _jacobian(v, j, first, species, tables(spec, v.dtype.type), J)
+    return torch.from_numpy(J)
+
+
 @njit(parallel=True, **fast)
 def _run(mode, vectors, j, first, species, T, x, y):
     n_atoms = len(first) - 1
@@ -337,3 +346,51 @@ def push(s, n_chunks, direction):
                 for n in range(n_max):
                     f = l * n_max + n
                     dA[n, lm] += total(load(dR[f]) * Y_along + load(R[f]) * dY)
+
+
+@njit(parallel=True, **fast)
+def _jacobian(vectors, j, first, species, T, J):
+    n_atoms = len(first) - 1
+    for block in prange((n_atoms + _BLOCK - 1) // _BLOCK):
+        begin, end = block * _BLOCK, min((block + 1) * _BLOCK, n_atoms)
+        most = 0
+        for a in range(begin, end):
+            most = max(most, first[a + 1] - first[a])
+        if most == 0:
+            continue
+        s = room(most // WIDTH + T.mixing.shape[1], T, vectors)
+        for a in range(begin, end):
+            if first[a + 1] > first[a]:
+                n_chunks = gather(a, species[a], T, first, j, species, vectors, s)
+                _mix(T.mixing, s.A, s.c)
+                for q in range(n_chunks):
+                    for d in range(3):
+                        _slopes(T, s, q, d, J)
+
+
+@njit(**fast)
+def _slopes(T, s, q, d, J):
+    """Derivatives by one component of the vectors of one chunk: of densities, then of their products."""
+    n_max, L = len(T.center), T.norms.shape[0]
+    R, dR, Y, G, u, neighbor = s.R[q], s.dR[q], s.Y[q], s.G[q, d], load(s.u[q, d]), s.neighbor[q]
+    dA, row = np.empty((n_max, L * L, WIDTH), s.r.dtype), np.empty(WIDTH, s.r.dtype)
+    for l in range(L):
+        for n in range(n_max):
+            f = l * n_max + n
+            radial, along = load(R[f]), load(dR[f]) * u
+            for lm in range(l * l, (l + 1) * (l + 1)):
+                store(dA[n, lm], along * load(Y[lm]) + radial * load(G[lm]))
+    for k in range(len(T.pairs)):
+        a, b = T.pairs[k, 0], T.pairs[k, 1]
+        wa, wb = T.mixing[a // n_max, neighbor], T.mixing[b // n_max, neighbor]
+        if wa == 0 and wb == 0:
+            continue
+        ca, cb, da, db = s.c[a], s.c[b], dA[a % n_max], dA[b % n_max]
+        for l in range(L):
+            total_ = spread(0.0, s.r)
+            for lm in range(l * l, (l + 1) * (l + 1)):
+                total_ += load(da[lm]) * (wa * cb[lm]) + load(db[lm]) * (wb * ca[lm])
+            store(row, total_ * T.factor[k, l])
+            for i in range(WIDTH):
+                if s.e[q, i] >= 0:
+                    J[s.e[q, i], d, k * L + l] = row[i]

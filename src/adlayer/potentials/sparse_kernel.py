@@ -1,0 +1,176 @@
+r"""Sparse Gaussian processes as potentials: what pairs, triplets and environments have in common.
+
+The energy is a sum over instances ``x`` (pairs, triplets, environments), each a Gaussian process with few points
+``x_s``, ``e(x) = sum_s alpha_s k(x, x_s)``. With ``K = L Lᵀ`` the covariance of the points and ``alpha = L⁻ᵀ w`` the
+coefficients ``w`` have the prior ``N(0, 1)``, so that a fit is linear regression of known prior.
+
+Quiñonero-Candela and Rasmussen, J. Mach. Learn. Res. 6, 1939 (2005); Bartók and Csányi, Int. J. Quantum Chem. 115, 1051
+(2015).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ..config import nearest
+from ..graph import Graph
+from ..nn.sparse_points import METHODS, choose_points
+from ..potential import Design, Potential
+from ..structures import sum_systems
+
+_MEMORY = 64_000_000  # bytes of a block of derivatives
+_MOST = 20_000  # instances of a group among which points are chosen
+
+
+class SparseKernel(Potential, ABC):
+    """The interface: ``instances`` and their ``kernel``, energies by ``forward``, and derivatives by ``slopes``.
+
+    Instances of different groups (pairs of elements, centers of one element) have nothing to do with each other.
+    """
+
+    n_groups: int
+    n_sparse: int
+    how: str
+    jitter: float
+
+    def _begin(self, n_groups: int, n_sparse: int, how: str, delta: float, jitter: float, n_features: int) -> None:
+        if how not in METHODS:
+            known = ", ".join(METHODS)
+            raise ValueError(f"points must be chosen by one of {known}; got {how!r}{nearest(how, METHODS)}")
+        if n_sparse < 1 or not delta > 0:
+            raise ValueError(f"n_sparse must be at least 1 and delta positive, got {n_sparse} and {delta}")
+        self.n_groups, self.n_sparse, self.how, self.jitter = n_groups, n_sparse, how, jitter
+        double = {"dtype": torch.float64}
+        self.register_buffer("delta", torch.tensor(float(delta), **double))  # eV
+        self.register_buffer("points", torch.zeros(0, n_features, **double))
+        self.register_buffer("fade", torch.zeros(0, **double))
+        self.register_buffer("group", torch.zeros(0, dtype=torch.long))
+        self.alpha = nn.Parameter(torch.zeros(0, **double))
+
+    def place(self, points: list[Float[Tensor, "_ D"]], alpha: Float[Tensor, "M"] | None = None) -> None:
+        """Set the points of each group, and their weights; small ones, always the same, if not given."""
+        self.points = torch.cat(points).to(self.points)
+        self.group = torch.cat([torch.full((len(x),), g) for g, x in enumerate(points)]).to(self.group)
+        self.fade = self.fading(self.points)
+        if alpha is None:
+            generator = torch.Generator().manual_seed(0)
+            alpha = 0.1 * torch.randn(len(self.points), generator=generator, dtype=torch.float64)
+        self.alpha.data = alpha.to(self.alpha)
+
+    @abstractmethod
+    def instances(self, graph: Graph) -> tuple[Float[Tensor, "I D"], Int[Tensor, "I"]]:
+        """Inputs and their groups."""
+
+    @abstractmethod
+    def kernel(self, x: Float[Tensor, "I D"], points: Float[Tensor, "M D"], group: int) -> Float[Tensor, "I M"]:
+        """Correlation of inputs with points of one group, without what fades at the cutoff."""
+
+    @abstractmethod
+    def fading(self, x: Float[Tensor, "I D"]) -> Float[Tensor, "I"]:
+        """How much an input counts: 0 at the cutoff."""
+
+    @abstractmethod
+    def slopes(self, graph: Graph, atoms: slice, forces: bool) -> tuple[Tensor, Tensor | None]:
+        """Covariance of energies of some atoms with the points, ``[atoms, M]``, and its derivatives by the vectors of
+        the edges that leave them, ``[edges, 3, M]``.
+        """
+
+    @torch.no_grad()
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        """Choose the points among what occurs."""
+        generator = torch.Generator().manual_seed(0)
+        found: list[list[Tensor]] = [[] for _ in range(self.n_groups)]
+        for graph in graphs:
+            x, group = self.instances(graph)
+            for g in group.unique().tolist():
+                of = x[group == g]
+                found[g].append(of[torch.randperm(len(of), generator=generator)[:_MOST]])
+        points = []
+        for g, parts in enumerate(found):
+            x = torch.cat(parts) if parts else self.points.new_zeros(0, self.points.shape[1])
+            x = x[torch.randperm(len(x), generator=generator)[:_MOST]]
+            self.adapt(g, x)
+            kernel = partial(self.kernel, group=g)
+            points.append(choose_points(x, self.n_sparse, self.how, kernel, generator) if len(x) else x)
+        self.place(points, torch.zeros(sum(map(len, points)), dtype=torch.float64))
+
+    def adapt(self, group: int, x: Float[Tensor, "I D"]) -> None:
+        """Take scales of the kernel from the inputs of a group; by default none."""
+
+    def covariance(self) -> Float[Tensor, "M M"]:
+        """``K``: of the points with each other."""
+        points, fade = self.points.double(), self.fade.double()
+        K = points.new_zeros(len(points), len(points))
+        for g in range(self.n_groups):
+            of = (self.group == g).nonzero().flatten()
+            K[of[:, None], of] = self.kernel(points[of], points[of], g).double()
+        K = K * fade[:, None] * fade
+        return self.delta.double() ** 2 * (K + self.jitter * torch.eye(len(K), dtype=K.dtype, device=K.device))
+
+    def factor(self) -> Float[Tensor, "M M"]:
+        """``L``, lower."""
+        return torch.linalg.cholesky(self.covariance())
+
+    linear = True
+
+    @property
+    def coefficients(self) -> Float[Tensor, "M"]:
+        return (self.factor().T @ self.alpha.detach().double()).to(self.alpha)
+
+    @coefficients.setter
+    def coefficients(self, values: Float[Tensor, "M"]) -> None:
+        solved = torch.linalg.solve_triangular(self.factor().T, values.double()[:, None], upper=True)[:, 0]
+        self.alpha.data = solved.to(self.alpha)
+
+    def prior(self) -> Float[Tensor, "M"]:
+        return torch.ones_like(self.alpha.detach())
+
+    def rescale(self, factor: float) -> None:
+        """Multiply ``delta``, the coefficients staying as they are."""
+        self.delta *= factor
+        self.alpha.data /= factor
+
+    @torch.no_grad()
+    def whitened(self, x: Float[Tensor, "*rows M"]) -> Float[Tensor, "*rows M"]:
+        """From covariances with the points to derivatives by the coefficients, ``x L⁻ᵀ``."""
+        L = self.factor()
+        flat = torch.linalg.solve_triangular(L.T, x.reshape(-1, len(L)).double(), upper=True, left=False)
+        return flat.reshape(x.shape).to(x)
+
+    @torch.no_grad()
+    def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
+        graph, M = graph.within(self.cutoff).to(self.dtype), len(self.alpha)
+        per_atom = 24 * M * (1 + graph.n_edges // max(graph.n_atoms, 1))
+        step = max(1, _MEMORY // max(per_atom, 1))
+        E = graph.vectors.new_zeros(graph.n_atoms, M)
+        F = E.new_zeros(graph.n_atoms, 3, M) if forces else None
+        W = E.new_zeros(graph.n_systems, 9, M) if virial else None
+        for begin in range(0, graph.n_atoms, step):
+            atoms = slice(begin, min(begin + step, graph.n_atoms))
+            edges = slice(int(graph.first[atoms.start]), int(graph.first[atoms.stop]))
+            E[atoms], G = self.slopes(graph, atoms, forces or virial)
+            i, j, v = graph.i[edges], graph.j[edges], graph.vectors[edges]
+            if forces:
+                F.index_add_(0, i, G).index_add_(0, j, G, alpha=-1)
+            if virial:
+                for s in graph.structures.system[i].unique().tolist():
+                    of = (graph.structures.system[i] == s).nonzero().flatten()
+                    W[s] += torch.einsum("ea,ebm->abm", v[of], G[of]).flatten(0, 1)
+        energy = self.whitened(sum_systems(E, graph.structures))
+        virials = None if W is None else self.whitened(W).reshape(-1, 3, 3, M)
+        return Design(energy, None if F is None else self.whitened(F), virials)
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
+        """There are as many points as were saved."""
+        for name in ("points", "fade", "group", "theta"):
+            if (saved := state_dict.get(prefix + name)) is not None and name in self._buffers:
+                self._buffers[name] = self._buffers[name].new_empty(saved.shape)
+        if (saved := state_dict.get(f"{prefix}alpha")) is not None:
+            self.alpha.data = self.alpha.data.new_empty(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
