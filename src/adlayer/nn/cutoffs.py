@@ -33,3 +33,12 @@ def cosine_switch(r: Float[Tensor, "*shape"], cutoff: float, width: float) -> Fl
         return where(r < cutoff, 1.0, zeros_like(r))
     x = ((r - cutoff) / width + 1).clamp(0, 1)
     return where(r < cutoff, 0.5 * (cos(pi * x) + 1), zeros_like(r))
+
+
+def quintic_switch(r: Float[Tensor, "*shape"], inner: float, cutoff: float) -> Float[Tensor, "*shape"]:
+    """1 up to ``r_in``, then ``x^3 (-6 x^2 + 15 x - 10) + 1``, ``x = (r - r_in) / (r_c - r_in)``, 0 beyond ``r_c``.
+
+    Two derivatives vanish at both ends. Zhang et al., NeurIPS 31 (2018), with the polynomial of DeePMD-kit.
+    """
+    x = ((r - inner) / (cutoff - inner)).clamp(0, 1)
+    return x**3 * ((15 - 6 * x) * x - 10) + 1

@@ -18,13 +18,18 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "silu": nn.functional.silu,
     "gelu": nn.functional.gelu,
+    "tanh_gelu": lambda x: nn.functional.gelu(x, approximate="tanh"),
+    "celu": lambda x: nn.functional.celu(x, 0.1),
     "gaussian": lambda x: torch.exp(-0.5 * x * x),
     "cos": torch.cos,
     "reverse_logistic": lambda x: torch.sigmoid(-x),
     "exp": lambda x: torch.exp(-x),
     "harmonic": lambda x: x * x,
 }
-"""Activation functions by name; ``exp`` is ``e^(-x)``, ``gaussian`` ``e^(-x²/2)``, ``harmonic`` ``x²``, as in n2p2."""
+"""Activation functions by name; ``exp`` is ``e^(-x)``, ``gaussian`` ``e^(-x²/2)``, ``harmonic`` ``x²``, as in n2p2.
+
+``celu`` has ANI's ``alpha`` of 0.1.
+"""
 
 
 class MLP(nn.Module):
