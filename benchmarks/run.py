@@ -8,10 +8,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PEERS = Path(os.environ.get("PEERS", "peers")).resolve()
 DATA, SCHNETPACK = PEERS / "data", PEERS / "venv" / "schnetpack" / "bin" / "python"
+TORCHANI = PEERS / "venv" / "torchani" / "bin" / "python"
 JOBS = {
     "ace_pace.py": ([PEERS], [PEERS / "venv" / "pace", DATA]),
     "hdnnp_n2p2.py": ([PEERS / "n2p2"], [PEERS / "n2p2" / "lib"]),
     "painn_schnetpack.py": (["--peer", SCHNETPACK, "--data", DATA], [SCHNETPACK, DATA]),
+    "ani_torchani.py": (["--peer", TORCHANI, "--data", DATA], [TORCHANI, DATA]),
     "large_md.py": ([], []),
 }
 

@@ -81,7 +81,7 @@ def test_learns(rng):
 def test_messages():
     with pytest.raises(ValueError, match="did you mean 'cos'"):
         AEV(["Si"], cutoff_function="coss")
-    with pytest.raises(ValueError, match="angular_cutoff is from 0 to the cutoff of 4.0"):
+    with pytest.raises(ValueError, match="angular_cutoff is from 0 to the cutoff of 4"):
         AEV(["Si"], 4.0, 5.0)
     with pytest.raises(ValueError, match="those of the descriptor Cu"):
         ANI(["Si"], descriptor=AEV(["Cu"]))

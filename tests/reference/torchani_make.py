@@ -6,6 +6,7 @@ python tests/reference/torchani_make.py      # in an environment with torchani
 """
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def narrow(model):
         for network in container.atomics.values():
             sizes = [network.layers[0].in_features, 6, 5, 1]
             bias = network.has_biases
-            made = [torch.nn.Linear(a, b, bias=bias).double() for a, b in zip(sizes, sizes[1:])]
+            made = [torch.nn.Linear(a, b, bias=bias).double() for a, b in pairwise(sizes)]
             network.layers, network.final_layer = torch.nn.ModuleList(made[:-1]), made[-1]
     state = model.state_dict()
     k = 0
