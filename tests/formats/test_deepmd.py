@@ -1,5 +1,7 @@
 """Models of DeePMD-kit: its own test cases, and what is written is what is read."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,24 @@ from adlayer.potential import ReferenceEnergies
 from adlayer.potentials.deep_potential import DeepPotential
 
 yaml = pytest.importorskip("yaml")
+REFERENCE = Path(__file__).parents[1] / "reference"
+
+
+@pytest.mark.parametrize("name", ["pairs", "three", "hybrid"])
+def test_energies_forces_and_virials_are_those_of_its_wheel(name):
+    path = REFERENCE / f"deepmd_{name}.yaml"
+    potential = read_potential(path)
+    for r in yaml.safe_load(path.read_text())["results"]:
+        symbols, cell = [potential.elements[k] for k in r["types"]], r["cell"]
+        atoms = Atoms(symbols, r["positions"], cell=cell, pbc=cell is not None)
+        said = evaluate(potential, Structures.from_ase(atoms))
+        forces = np.reshape(r["force"], (-1, 3))
+        assert np.abs(forces).max() > 0.01
+        np.testing.assert_allclose(said.energies, r["atom_energy"], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(said.forces, forces, rtol=0, atol=1e-10)
+        if cell is not None:
+            virial = np.reshape(r["virial"], (3, 3))
+            np.testing.assert_allclose(said.stress[0] * -atoms.get_volume(), virial, rtol=0, atol=1e-10)
 
 
 @pytest.fixture(params=[("deeppot_sea", "deeppot-testcase"), ("deeppot-r", "deeppot-r-testcase")], ids=["a", "r"])

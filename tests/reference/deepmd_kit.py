@@ -1,0 +1,58 @@
+"""Models with random weights, and what DeePMD-kit 3.2.0 (its PyTorch backend) says of them; needs deepmd-kit and torch.
+
+python deepmd_kit.py: writes deepmd_NAME.yaml, the serialized model with a list of results.
+"""
+
+import numpy as np
+import torch
+import yaml
+from deepmd.dpmodel.utils.serialization import load_dp_model, save_dp_model
+from deepmd.pt.model.model import get_model
+
+A = {"type": "se_e2_a", "sel": [4, 6], "rcut": 6.0, "rcut_smth": 0.5, "neuron": [3, 6], "axis_neuron": 2, "seed": 1}
+R = {"type": "se_e2_r", "sel": [4, 6], "rcut": 5.0, "rcut_smth": 1.0, "neuron": [2, 4], "seed": 2}
+THREE = {"type": "se_e3", "sel": [4, 6], "rcut": 4.5, "rcut_smth": 0.5, "neuron": [2, 4], "seed": 3}
+DESCRIPTORS = {
+    "pairs": {**A, "type_one_side": False, "resnet_dt": True},
+    "three": {**THREE, "activation_function": "gelu"},
+    "hybrid": {"type": "hybrid", "list": [{**A, "type_one_side": True}, R, THREE]},
+}
+POSITIONS = [
+    [12.83, 2.56, 2.18],
+    [12.09, 2.87, 2.74],
+    [0.25, 3.32, 1.68],
+    [3.36, 3.00, 1.81],
+    [3.51, 2.51, 2.60],
+    [4.27, 3.22, 1.56],
+]
+TYPES = [0, 1, 1, 0, 1, 1]
+CELL = [[13.0, 0.0, 0.0], [0.5, 12.0, 0.0], [-0.3, 0.7, 11.0]]
+
+
+def set_statistics(descriptor, rng):
+    for part in getattr(descriptor, "descrpt_list", [descriptor]):
+        part = getattr(part, "sea", getattr(part, "seat", part))
+        mean, std = part.mean, part.stddev
+        mean[:, :, 0] = torch.from_numpy(rng.uniform(0.2, 0.4, (2, 1)))
+        std[:, :, 0] = torch.from_numpy(rng.uniform(0.8, 1.2, (2, 1)))
+        if std.shape[2] == 4:
+            std[:, :, 1:] = torch.from_numpy(rng.uniform(0.8, 1.2, (2, 1, 1)))
+
+
+for name, descriptor in DESCRIPTORS.items():
+    fitting = {"neuron": [5, 5], "resnet_dt": True, "seed": 4}
+    model = get_model({"type_map": ["O", "H"], "descriptor": descriptor, "fitting_net": fitting}).double()
+    set_statistics(model.atomic_model.descriptor, np.random.default_rng(5))
+    model.atomic_model.out_bias[0, :, 0] = torch.tensor([-93.0, -186.0])
+    path = f"deepmd_{name}.yaml"
+    save_dp_model(path, {"backend": "PyTorch", "model": model.serialize(), "model_def_script": {}})
+    tree, results = yaml.safe_load(open(path)), []
+    for box in (CELL, None):
+        coord = torch.tensor(POSITIONS, dtype=torch.float64).reshape(1, -1)
+        cell = None if box is None else torch.tensor(box, dtype=torch.float64).reshape(1, 9)
+        said = model(coord, torch.tensor([TYPES]), cell, do_atomic_virial=True)
+        found = {k: said[k].detach().numpy().reshape(-1).tolist() for k in ("atom_energy", "force", "virial")}
+        results.append({"positions": POSITIONS, "types": TYPES, "cell": box, **found})
+    with open(path, "w") as file:
+        tree |= {"results": results, "time": "", "software": "deepmd-kit 3.2.0"}
+        yaml.safe_dump(tree, file, default_flow_style=None, width=110)
