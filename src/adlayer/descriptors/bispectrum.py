@@ -145,8 +145,8 @@ def _check(radii, cutoff, twojmax, rfac0, rmin0, inner, components) -> None:
     if min(radii) <= 0:
         raise ValueError(f"radii must be positive, got {min(radii)!r}")
     smallest = cutoff * min(radii) / max(radii)
-    if not 0 <= rmin0 < smallest:
-        raise ValueError(f"rmin0 must be from 0 to below the shortest cutoff, {smallest:g} Å; got {rmin0!r}")
+    if not 0 <= rmin0 < 0.5 * smallest:
+        raise ValueError(f"rmin0 must be from 0 to below half the shortest cutoff, {smallest:g} Å; got {rmin0!r}")
     if not 0 < rfac0 <= 1:
         raise ValueError(f"rfac0 is the share of the sphere that is used, above 0 and up to 1; got {rfac0!r}")
     if inner is not None and any(len(x) != 2 or x[1] <= 0 for x in inner):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, permutations
 from pathlib import Path
 
 import torch
 from ase.data import atomic_numbers
+from jaxtyping import Float
+from torch import Tensor
 
 from ..config import nearest
 from ..potential import Potential, ReferenceEnergies, Sum
@@ -142,7 +144,7 @@ def write(path: Path, potential: Potential) -> None:
     snap: SNAP = parts[kinds.index(SNAP)]
     if snap.descriptor.components != "snap":
         raise ValueError("these files hold all components, not those of GAP")
-    c = snap.c.detach().clone()
+    c = _symmetric(snap)
     for p in parts:
         if isinstance(p, ReferenceEnergies):
             c[:, 0] += torch.stack([p.energies.detach()[p.elements.index(e)] for e in snap.elements])
@@ -152,7 +154,32 @@ def write(path: Path, potential: Potential) -> None:
         path.with_suffix(SCRIPT).write_text("\n".join(_script_lines(path, snap, zbl[0])) + "\n")
 
 
-def _coefficient_lines(snap: SNAP, c: torch.Tensor) -> Iterator[str]:
+def _symmetric(snap: SNAP) -> Float[Tensor, "elements K"]:
+    """Coefficients that are the same for components that are the same, which the energy does not know from others.
+
+    With a density for each element, ``B`` of ``j1 = j2`` does not change when the first two elements do, and so on.
+    LAMMPS's forces are the derivatives of its energies only if the coefficients do not change either.
+    """
+    d, c = snap.descriptor, snap.c.detach().clone()
+    n, K = d.sphere.n_densities, d.n_features
+    place = torch.arange(K).reshape(n, n, n, -1)
+    M = c.new_zeros(K, K)
+    for k, degrees in enumerate(d.triples):
+        same = [order for order in permutations(range(3)) if [degrees[x] for x in order] == list(degrees)]
+        here = place[..., k]
+        for order in same:
+            M[here.reshape(-1), here.permute(order).reshape(-1)] += 1 / len(same)
+    c[:, 1 : K + 1] = c[:, 1 : K + 1] @ M
+    if snap.quadratic:
+        k, l = torch.triu_indices(K, K)
+        a = c.new_zeros(len(c), K, K)
+        a[:, k, l] = c[:, K + 1 :]
+        a = a.triu() + a.triu(1).mT
+        c[:, K + 1 :] = (M @ a @ M)[:, k, l]
+    return c
+
+
+def _coefficient_lines(snap: SNAP, c: Tensor) -> Iterator[str]:
     d = snap.descriptor
     yield "# SNAP, written by adlayer"
     yield f"{len(snap.elements)} {snap.n_coefficients}"

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .acsf_plan import ALL, COMPACT, SHAPES, plan_of, width_of
 from .custom import FORWARD, JVP, VJP
+from .simd import cosine_series, sine_series
 
 _HARD, _COS, _TANHU, _TANH, _EXP, _POLY1, _POLY2, _POLY3, _POLY4 = range(len(SHAPES))
 _CHUNK = 16  # atoms that share one scratch
@@ -83,49 +84,15 @@ def _exp_series(t):
 
 
 @njit(cache=True, fastmath=True)
-def _sine_series(t):
-    """``sin(t)`` for ``|t| <= pi / 2``."""
-    u = t * t
-    s = 1.0 / 51090942171709440000.0
-    s = s * u - 1.0 / 121645100408832000.0
-    s = s * u + 1.0 / 355687428096000.0
-    s = s * u - 1.0 / 1307674368000.0
-    s = s * u + 1.0 / 6227020800.0
-    s = s * u - 1.0 / 39916800.0
-    s = s * u + 1.0 / 362880.0
-    s = s * u - 1.0 / 5040.0
-    s = s * u + 1.0 / 120.0
-    s = s * u - 1.0 / 6.0
-    return t + t * u * s
-
-
-@njit(cache=True, fastmath=True)
-def _cosine_series(t):
-    """``cos(t)`` for ``|t| <= pi / 2``."""
-    u = t * t
-    s = 1.0 / 2432902008176640000.0
-    s = s * u - 1.0 / 6402373705728000.0
-    s = s * u + 1.0 / 20922789888000.0
-    s = s * u - 1.0 / 87178291200.0
-    s = s * u + 1.0 / 479001600.0
-    s = s * u - 1.0 / 3628800.0
-    s = s * u + 1.0 / 40320.0
-    s = s * u - 1.0 / 720.0
-    s = s * u + 1.0 / 24.0
-    s = s * u - 0.5
-    return 1.0 + u * s
-
-
-@njit(cache=True, fastmath=True)
 def _shapes(kind, n, x, f, df):
     """A way from 1 at ``x = 0`` to 0 at ``x = 1``, and its slope, at ``n`` points; beyond, what it is at the end."""
     for k in range(n):
         x[k] = min(max(x[k], 0.0), 1.0)
     if kind == _COS:
         for k in range(n):
-            f[k] = 0.5 - 0.5 * _sine_series(pi * (x[k] - 0.5))
+            f[k] = 0.5 - 0.5 * sine_series(pi * (x[k] - 0.5))
         for k in range(n):
-            df[k] = -0.5 * pi * _cosine_series(pi * (x[k] - 0.5))
+            df[k] = -0.5 * pi * cosine_series(pi * (x[k] - 0.5))
     elif kind == _POLY1:
         for k in range(n):
             t = x[k]

@@ -132,9 +132,9 @@ def _run(mode, vectors, j, first, species, T, C, x, out, n_threads):
                         y[k, lane] = x[a, k]
             for e1 in range(n):
                 for e2 in range(n):
-                    couple(C, V[e1], V[e2], Z, P, mode == FORWARD)
+                    couple(C, V[e1], V[e2], Z, P, e1 == e2, mode == FORWARD)
                     if mode == VJP:
-                        _pull(T, C, Z, e1, e2, n_B, y, D)
+                        pull(T, C, Z, e1, e2, n_B, y, D)
                     elif mode == JVP:
                         _push(T, C, Z, e1, e2, n_B, D, y)
                     else:
@@ -179,10 +179,10 @@ def mirror(T, c, V, lane):
 
 
 @njit(**fast)
-def couple(C, A, B, Z, P, largest):
+def couple(C, A, B, Z, P, same, largest):
     """``Z^r_m'm = C^r_p,q C^r_p,q A^p B^q`` of rows up to the middle, times 2 where the mirror image counts as well.
 
-    ``largest``: only where ``r >= p``.
+    ``same``: ``A`` is ``B``; ``largest``: only where ``r >= p``.
     """
     zero = spread(0.0, Z)
     for pair in range(len(C.pairs)):
@@ -197,7 +197,7 @@ def couple(C, A, B, Z, P, largest):
             store(Z[k, 0], zero)
             store(Z[k, 1], zero)
         for mp in range(p + 1):
-            for mq in range(q + 1):
+            for mq in range(mp + 1 if same and p == q else q + 1):
                 # The row of r is mp + mq - (p + q - r) / 2, at least 0 and up to r / 2.
                 if 2 * (mp + mq) > p + q or C.degree[t1 - 1] < p + q - 2 * (mp + mq):
                     continue
@@ -215,6 +215,7 @@ def couple(C, A, B, Z, P, largest):
                     if row < 0:
                         continue
                     outer = table[mp * (q + 1) + mq] * (2 if 2 * row < r else 1)
+                    outer *= 2 if same and p == q and mq < mp else 1
                     here = C.start[t] + row * (r + 1)
                     for m in range(r + 1):
                         re, im, s = zero, zero, m + shift
@@ -254,7 +255,7 @@ def values(C, Z, V, e1, e2, n_B, y):
 
 
 @njit(**fast)
-def _pull(T, C, Z, e1, e2, n_B, y, D):
+def pull(T, C, Z, e1, e2, n_B, y, D):
     """Add ``sum_b y_b dB_b/dc`` to ``D``."""
     n = len(D)
     for t in range(len(C.degree)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 
 from llvmlite import ir
+from numba import njit
 from numba.core import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -120,3 +121,37 @@ def total(typing, value):
         return builder.call(function, [ir.Constant(number, 0.0), args[0]], fastmath=("fast",))
 
     return value.dtype(value), code
+
+
+@njit(cache=True, fastmath=True)
+def sine_series(t):
+    """``sin(t)`` for ``|t| <= pi / 2``, of numbers and of vectors."""
+    u = t * t
+    s = 1.0 / 51090942171709440000.0
+    s = s * u - 1.0 / 121645100408832000.0
+    s = s * u + 1.0 / 355687428096000.0
+    s = s * u - 1.0 / 1307674368000.0
+    s = s * u + 1.0 / 6227020800.0
+    s = s * u - 1.0 / 39916800.0
+    s = s * u + 1.0 / 362880.0
+    s = s * u - 1.0 / 5040.0
+    s = s * u + 1.0 / 120.0
+    s = s * u - 1.0 / 6.0
+    return t + t * u * s
+
+
+@njit(cache=True, fastmath=True)
+def cosine_series(t):
+    """``cos(t)`` for ``|t| <= pi / 2``, of numbers and of vectors."""
+    u = t * t
+    s = 1.0 / 2432902008176640000.0
+    s = s * u - 1.0 / 6402373705728000.0
+    s = s * u + 1.0 / 20922789888000.0
+    s = s * u - 1.0 / 87178291200.0
+    s = s * u + 1.0 / 479001600.0
+    s = s * u - 1.0 / 3628800.0
+    s = s * u + 1.0 / 40320.0
+    s = s * u - 1.0 / 720.0
+    s = s * u + 1.0 / 24.0
+    s = s * u - 0.5
+    return 1.0 + u * s

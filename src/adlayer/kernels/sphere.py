@@ -22,7 +22,7 @@ import numpy as np
 from numba import njit
 
 from ..nn.sphere import sphere_of
-from .simd import WIDTH, load, spread, store, total
+from .simd import WIDTH, cosine_series, load, sine_series, spread, store, total
 
 fast = {"cache": True, "fastmath": True, "error_model": "numpy"}
 
@@ -33,7 +33,7 @@ class Points(NamedTuple):
     r_c: np.ndarray  # [center, neighbor]
     weight: np.ndarray  # [neighbor]
     inner: np.ndarray  # [element, (middle, half width)], or empty
-    theta: np.ndarray  # [rfac0 pi, rmin0]
+    theta: np.ndarray  # [rfac0, rmin0]
     switch: np.ndarray  # [1]
     chem: np.ndarray  # [1]
     wselfall: np.ndarray  # [1]
@@ -63,7 +63,7 @@ def points_of(spec: str, dtype: type) -> Points:
         r_c=reals(s.r_c),
         weight=reals(s.weights),
         inner=reals(s.inner if s.inner else np.zeros((0, 2))),
-        theta=reals([s.rfac0 * np.pi, s.rmin0]),
+        theta=reals([s.rfac0, s.rmin0]),
         switch=np.array([s.switch]),
         chem=np.array([s.chem]),
         wselfall=np.array([s.wselfall]),
@@ -156,40 +156,49 @@ def gather(atom, T, first, j, species, vectors, edges, here, c):
 
 
 @njit(**fast)
-def _fall(x):
-    """``(1 + cos(pi x)) / 2`` and its derivative; constant outside 0 to 1."""
-    x = min(max(x, 0.0), 1.0)
-    return 0.5 + 0.5 * np.cos(np.pi * x), -0.5 * np.pi * np.sin(np.pi * x)
-
-
-@njit(**fast)
 def _point(T, center, species, j, edges, q):
     """Weights, points and harmonics of a chunk of edges."""
-    a = np.empty((2, WIDTH), edges.r.dtype)
+    r, dtype = edges.r[q], edges.r.dtype
+    t, x, scale, w = np.empty(WIDTH, dtype), np.empty(WIDTH, dtype), np.empty(WIDTH, dtype), np.empty(WIDTH, dtype)
+    side, y, steep = np.empty(WIDTH, dtype), np.empty(WIDTH, dtype), np.empty(WIDTH, dtype)
     for i in range(WIDTH):
-        e, r = edges.e[q, i], edges.r[q, i]
-        neighbor = species[j[max(e, 0)]] if e >= 0 else species[j[edges.e[q, 0]]]
-        scale = 1 / (T.r_c[center, neighbor] - T.theta[1])
-        f, df = 1.0, 0.0
-        if T.switch[0]:
-            f, df = _fall((r - T.theta[1]) * scale)
-            df *= scale
+        e = edges.e[q, i]
+        neighbor = species[j[e if e >= 0 else edges.e[q, 0]]]
+        scale[i] = 1 / (T.r_c[center, neighbor] - T.theta[1])
+        w[i] = T.weight[neighbor] if e >= 0 else 0.0
+        at = (r[i] - T.theta[1]) * scale[i]
+        x[i], t[i] = min(max(at, 0.0), 1.0), abs(at)
+        side[i] = 1.0 if at > 0 else -1.0  # as r0 = r / |sin(theta)|
         if len(T.inner):
             middle = 0.5 * (T.inner[center, 0] + T.inner[neighbor, 0])
             half = 0.5 * (T.inner[center, 1] + T.inner[neighbor, 1])
-            g, dg = _fall((r - middle + half) / (2 * half))
-            f, df = f * (1 - g), df * (1 - g) - f * dg / (2 * half)
-        w = T.weight[neighbor] if e >= 0 else 0.0
-        edges.f[q, 0, i], edges.f[q, 1, i] = w * f, w * df
-        theta = T.theta[0] * (r - T.theta[1]) * scale
-        sine, cosine = np.sin(theta), np.cos(theta)
-        if sine < 0:  # r0 = r / |sin(theta)|
-            sine, cosine = -sine, -cosine
-        a[0, i], a[1, i] = cosine, sine
-        edges.turn[q, 0, i] = T.theta[0] * scale
-        edges.turn[q, 1, i], edges.turn[q, 2, i] = sine * cosine / r, sine * sine / r
-    s, u = load(a[1]), edges.u[q]
-    _harmonics(T, load(a[0]), 0.0 - s * load(u[2]), s * load(u[1]), 0.0 - s * load(u[0]), edges.U[q])
+            steep[i] = 0.5 / half
+            y[i] = min(max((r[i] - middle + half) * steep[i], 0.0), 1.0)
+    f, df = load(w), spread(0.0, r)
+    if T.switch[0]:
+        sine, cosine = _of_half_turns(load(x))
+        f, df = load(w) * (0.5 + 0.5 * cosine), load(w) * load(scale) * (-0.5 * np.pi) * sine
+    if len(T.inner):
+        sine, cosine = _of_half_turns(load(y))
+        rise = 0.5 - 0.5 * cosine
+        df = df * rise + f * load(steep) * (0.5 * np.pi) * sine
+        f = f * rise
+    store(edges.f[q, 0], f)
+    store(edges.f[q, 1], df)
+    sine, cosine = _of_half_turns(T.theta[0] * load(t))
+    cosine = cosine * load(side)
+    store(edges.turn[q, 0], T.theta[0] * np.pi * load(scale))
+    store(edges.turn[q, 1], sine * cosine / load(r))
+    store(edges.turn[q, 2], sine * sine / load(r))
+    u = edges.u[q]
+    _harmonics(T, cosine, 0.0 - sine * load(u[2]), sine * load(u[1]), 0.0 - sine * load(u[0]), edges.U[q])
+
+
+@njit(**fast)
+def _of_half_turns(x):
+    """``sin(pi x)`` and ``cos(pi x)``, ``0 <= x <= 1``."""
+    t = np.pi * (x - 0.5)
+    return cosine_series(t), 0.0 - sine_series(t)
 
 
 @njit(**fast)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import groupby
-from math import factorial, prod, sqrt
+from math import sqrt
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from . import wigner
 
 
 @cache
@@ -21,28 +23,8 @@ def clebsch_gordan(l1: int, l2: int, L: int) -> Float[np.ndarray, "m1 m2 M"]:
     For odd ``l1 + l2 + L`` the coefficients are imaginary and their imaginary part is given: still equivariant.
     """
     U1, U2, U3 = (_real_from_complex(l) for l in (l1, l2, L))
-    C = np.einsum("Kc,abc,ia,jb->ijK", U3, _complex_clebsch_gordan(l1, l2, L), U1.conj(), U2.conj())
+    C = np.einsum("Kc,abc,ia,jb->ijK", U3, wigner.clebsch_gordan(2 * l1, 2 * l2, 2 * L), U1.conj(), U2.conj())
     return np.ascontiguousarray(C.imag if (l1 + l2 + L) % 2 else C.real)
-
-
-def _complex_clebsch_gordan(l1: int, l2: int, L: int) -> Float[np.ndarray, "m1 m2 M"]:
-    """``<l1 m1 l2 m2 | L M>`` by Racah's formula, with exact integers under the root."""
-    C = np.zeros((2 * l1 + 1, 2 * l2 + 1, 2 * L + 1))
-    if not abs(l1 - l2) <= L <= l1 + l2:
-        return C
-    f = factorial
-    triangle = (2 * L + 1) * f(L + l1 - l2) * f(L - l1 + l2) * f(l1 + l2 - L) / f(l1 + l2 + L + 1)
-    for m1 in range(-l1, l1 + 1):
-        for m2 in range(max(-l2, -L - m1), min(l2, L - m1) + 1):
-            M = m1 + m2
-            root = f(L + M) * f(L - M) * f(l1 - m1) * f(l1 + m1) * f(l2 - m2) * f(l2 + m2)
-            terms = (
-                (k, l1 + l2 - L - k, l1 - m1 - k, l2 + m2 - k, L - l2 + m1 + k, L - l1 - m2 + k)
-                for k in range(l1 + l2 - L + 1)
-            )
-            total = sum((-1) ** t[0] / prod(map(f, t)) for t in terms if min(t) >= 0)
-            C[m1 + l1, m2 + l2, M + L] = sqrt(triangle) * sqrt(root) * total
-    return C
 
 
 def _real_from_complex(l: int) -> np.ndarray:

@@ -5,14 +5,18 @@ Quadratic: M. A. Wood and A. P. Thompson, J. Chem. Phys. 148, 241721 (2018), Eq.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..config import check_arguments
 from ..descriptors.bispectrum import Bispectrum
 from ..graph import Graph
-from ..kernels.bispectrum_design import design
+from ..kernels import bispectrum as kernel
+from ..kernels.bonds import bond_energies
+from ..kernels.snap import Polynomial, energies
+from ..kernels.snap_design import design
 from ..potential import Design, PerAtom, Potential, Species
 
 
@@ -61,14 +65,35 @@ class SNAP(Potential):
         self.c.data[:, K + 1 :] = 1e-5 * noise[:, K + 1 :]
 
     def forward(self, graph: Graph) -> PerAtom:
-        B, c = self.descriptor(graph), self.c[self.species(graph.numbers)]
+        return PerAtom(bond_energies(self._plain, self._fused, graph, self.species(graph.numbers), [self.c]))
+
+    def _plain(self, graph: Graph, species: Int[Tensor, "atoms"], c: Float[Tensor, "elements K"]) -> Tensor:
+        B, c = self.descriptor(graph), c[species]
         K = B.shape[1]
         E = c[:, 0] + (c[:, 1 : K + 1] * B).sum(1)
         if self.quadratic:
             k, l = torch.triu_indices(K, K, device=B.device)
             half = torch.where(k == l, 0.5, 1.0).to(B.dtype)
             E = E + (c[:, K + 1 :] * (half * B[:, k] * B[:, l])).sum(1)
-        return PerAtom(E)
+        return E
+
+    def _fused(self, first, j, vectors, species, c):
+        """The same, and its derivatives by the vectors: of the components before they are scaled and shifted."""
+        d = self.descriptor
+        K, n_known = d.n_features, kernel.n_components(d.sphere)
+        scale, zero, columns = (x.numpy() for x in (d.scale, d.zero, d.columns))
+        constant, linear = c[:, 0].copy(), np.zeros((len(c), n_known))
+        slope, quadratic = c[:, 1 : K + 1].copy(), np.zeros((len(c) if self.quadratic else 0, n_known, n_known))
+        for e, a in enumerate(quadratic):
+            pairs = np.zeros((K, K))
+            pairs[np.triu_indices(K)] = c[e, K + 1 :]
+            pairs = np.triu(pairs) + np.triu(pairs, 1).T
+            constant[e] += 0.5 * zero[e] @ pairs @ zero[e]
+            slope[e] -= pairs @ zero[e]
+            a[np.ix_(columns, columns)] = scale[:, None] * pairs * scale
+        constant -= (c[:, 1 : K + 1] * zero).sum(1)
+        linear[:, columns] = scale * slope
+        return energies(first, j, vectors, species, d.spec, Polynomial(constant, linear, quadratic))
 
     linear = True
 

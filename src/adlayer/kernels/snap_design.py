@@ -83,7 +83,7 @@ def _design(vectors, first, j, species, offsets, T, C, terms, chosen, scale, zer
                 end[lane + 1] = gather(begin + lane, T, first, j, species, vectors, edges, end[lane], c)
                 mirror(T, c, V, lane)
             for pair in range(n * n):
-                couple(C, V[pair // n], V[pair % n], Z[pair], P, False)
+                couple(C, V[pair // n], V[pair % n], Z[pair], P, pair // n == pair % n, False)
                 values(C, Z[pair], V, pair // n, pair % n, n_B, y)
             for lane in range(lanes):
                 atom = begin + lane
