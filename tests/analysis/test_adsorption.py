@@ -187,3 +187,12 @@ def test_what_carries_no_adsorbates(made):
         AdsorptionEnergy("pt", GAS)(emt(), made)
     with pytest.raises(ValueError, match="temperature above zero"):
         AdsorptionEnergy("h", GAS, temperature=0)
+
+
+def test_one_surface_under_adsorbates_and_overlayers(made):
+    """Both come from one slab, whose positions they round differently."""
+    half = Overlayers("pt", {"H": 0.5}, sites="fcc", n=1)(made, np.random.default_rng(0))
+    both = {"all": [*made["h"], *half]}
+    found = AdsorptionEnergy("all", GAS, max_steps=0)(emt(), both)
+    assert [name for name in found.frames if name.startswith("clean surface")] == ["clean surface"]
+    assert any("differential" in q.name for q in found.quantities)

@@ -153,12 +153,19 @@ def _sorted_out(given: Sequence[Atoms]) -> tuple[list[Atoms], dict[str, Atoms], 
 
 def _name_of_surface(bare: Atoms, surfaces: dict[str, Atoms]) -> str:
     for name, other in surfaces.items():
-        if other == bare:  # numbers, positions, cell and periodic axes
+        if _same(other, bare):
             return name
     name = "clean surface" + (f" {len(surfaces) + 1}" if surfaces else "")
     bare.info = {"role": "surface", "pattern": name}
     surfaces[name] = bare
     return name
+
+
+def _same(a: Atoms, b: Atoms) -> bool:
+    """Whether two surfaces are one, up to the rounding of what put adsorbates there."""
+    if len(a) != len(b) or (a.numbers != b.numbers).any() or (a.pbc != b.pbc).any():
+        return False
+    return bool(np.allclose(a.cell, b.cell, atol=1e-6) and np.allclose(a.positions, b.positions, atol=1e-6))
 
 
 def _species(frames: Sequence[Atoms]) -> dict[str, Counter[str]]:
