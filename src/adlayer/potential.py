@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from ase.data import atomic_numbers, chemical_symbols
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from .config import Part, build, find_class
@@ -92,9 +92,13 @@ class Potential(Part, nn.Module, ABC):
         """Relative prior weight of each coefficient: 1 for all, or rising with roughness (a smoothness prior)."""
         return torch.ones_like(self.coefficients)
 
-    def prior(self) -> Float[Tensor, "K"] | None:
-        """Variance of each coefficient before any data, where the potential is a Gaussian process; else None."""
+    def covariances(self) -> Int[Tensor, "K"] | None:
+        """For a Gaussian process: which of its covariances each coefficient belongs to; their prior is ``N(0, 1)``."""
         return None
+
+    def rescale(self, factors: Float[Tensor, "covariances"]) -> None:
+        """For a Gaussian process: multiply the standard deviation of each covariance, coefficients staying as they are."""
+        raise TypeError(f"{type(self).__name__} is no Gaussian process")
 
     def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]] | None:
         """For a Gaussian process: variance (eV²) of energies that no choice of coefficients can take away."""

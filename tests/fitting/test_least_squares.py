@@ -9,7 +9,7 @@ from pair_basis import PairBasis, copper, labeled, water
 from adlayer import Graph, Prediction, ReferenceEnergies, build, evaluate
 from adlayer.data import Dataset
 from adlayer.fitting import LeastSquares, fit
-from adlayer.fitting.least_squares import Rows, _Parts
+from adlayer.fitting.least_squares import Rows, Parts
 from adlayer.fitting.regression import reduced, regress, triangle_by_normal_equations, triangle_by_qr
 from adlayer.fitting.weights import Weights
 from adlayer.potentials.lennard_jones import LennardJones
@@ -62,7 +62,7 @@ def test_what_is_passed_in_is_left_alone(data):
 
 
 def test_streamed_in_any_blocks_equals_in_memory(data):
-    parts = _Parts(PairBasis())
+    parts = Parts(PairBasis())
     whole = torch.cat(list(Rows(parts, data, Weights(), lambda *_: None)))
     rows = Rows(parts, data, Weights(), lambda *_: None, memory=1)
     blocks = list(rows)
@@ -84,7 +84,7 @@ def test_large_fits_take_normal_equations_unless_they_lose_too_much(data, monkey
 
 def test_ridge_solves_its_normal_equations(data):
     noisy = labeled(copper(9), PairBasis(coefficients=TRUE), noise=0.01)
-    A, y = torch.cat(list(Rows(_Parts(PairBasis()), noisy, Weights(energy=30.0), lambda *_: None))).split([6, 1], 1)
+    A, y = torch.cat(list(Rows(Parts(PairBasis()), noisy, Weights(energy=30.0), lambda *_: None))).split([6, 1], 1)
     D = torch.diag(0.1 * A.square().sum(0))
     expected = torch.linalg.solve(A.T @ A + D, A.T @ y)[:, 0]
     fitted = LeastSquares(ridge=0.1, energies="none")(PairBasis(), noisy)

@@ -4,6 +4,18 @@ from .fit import Fit, Fitted, Posterior, fit
 from .gradient_descent import GradientDescent
 from .least_squares import LeastSquares
 from .metrics import errors, predict
+from .sparse_gp import SparseGP
 from .weights import Weights
 
-__all__ = ["Fit", "Fitted", "GradientDescent", "LeastSquares", "Posterior", "Weights", "errors", "fit", "predict"]
+__all__ = [
+    "Fit",
+    "Fitted",
+    "GradientDescent",
+    "LeastSquares",
+    "Posterior",
+    "SparseGP",
+    "Weights",
+    "errors",
+    "fit",
+    "predict",
+]

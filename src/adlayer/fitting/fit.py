@@ -17,6 +17,7 @@ from torch import Tensor
 from ..config import Part, build
 from ..potential import Potential, ReferenceEnergies, Sum, check_elements, make_potential
 from .metrics import errors, predict
+from .parts import leaves
 from .weights import Weights
 
 if TYPE_CHECKING:
@@ -169,10 +170,13 @@ def fit(
 
 
 def default_method(potential: Potential) -> Fit:
-    """Least squares where it is linear, gradient descent otherwise."""
+    """A sparse Gaussian process as such, least squares where it is linear, gradient descent otherwise."""
     from .gradient_descent import GradientDescent
     from .least_squares import LeastSquares
+    from .sparse_gp import SparseGP
 
+    if any(p.covariances() is not None for p in leaves(potential)):
+        return SparseGP()
     return LeastSquares() if potential.linear else GradientDescent()
 
 

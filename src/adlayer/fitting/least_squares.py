@@ -18,7 +18,7 @@ from .fit import Fit, Fitted, Posterior, Progress
 from .metrics import chunks
 from .parts import is_trainable, leaves, less, together
 from .regression import Reduced, reduced, regress, triangle_by_normal_equations, triangle_by_qr
-from .weights import Weights, in_rows
+from .weights import Residuals, Weights, in_rows
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -78,10 +78,11 @@ class LeastSquares(Fit):
         progress: Progress,
         seed: int,
     ) -> Fitted:
-        parts = _Parts(potential)
+        parts = Parts(potential)
         start = time.perf_counter()
         for part in parts.free:
-            part.prepare(graph for _, graph in _graphs(train.structures, part.cutoff))
+            part.prepare(graph for _, graph in graphs_of(train.structures, part.cutoff))
+        parts = Parts(potential)  # there may be other coefficients now
         rows = Rows(parts, train, self.weights, progress)
         data, solver = self._reduce(rows)
         middle = time.perf_counter()
@@ -116,7 +117,7 @@ class LeastSquares(Fit):
         return reduced(triangle_by_qr(rows), rows.n), "QR"
 
 
-class _Parts:
+class Parts:
     """A potential as the linear parts that are fitted and the others, which are held fixed."""
 
     def __init__(self, potential: Potential):
@@ -155,7 +156,7 @@ class Rows:
         memory: of a block, bytes.
     """
 
-    def __init__(self, parts: _Parts, train: Dataset, weights: Weights, progress: Progress, memory: int = 32_000_000):
+    def __init__(self, parts: Parts, train: Dataset, weights: Weights, progress: Progress, memory: int = 32_000_000):
         self.parts, self.train, self.progress = parts, train, progress
         self.K, self.seconds = len(parts.start), 0.0
         self.precisions = weights.precisions(train)
@@ -163,37 +164,42 @@ class Rows:
         self.atoms = max(1, memory // (24 * self.K))
 
     def __iter__(self) -> Iterator[Float[Tensor, "_ K1"]]:
+        for blocks in self.by_kind():
+            yield torch.cat([x for x in blocks if x is not None])
+
+    def by_kind(self) -> Iterator[Residuals]:
+        """Rows of energies, of forces and of virials apart; None where there are no labels of a kind."""
         structures, last = self.train.structures, time.perf_counter()
-        for chunk, graph in _graphs(structures, self.parts.cutoff, self.atoms):
+        for chunk, graph in graphs_of(structures, self.parts.cutoff, self.atoms):
             block = self._block(chunk, graph.to(self.parts.device))
             self.seconds += time.perf_counter() - last
             self.progress(chunk[-1] + 1, len(structures), "design matrix")
             yield block
             last = time.perf_counter()
 
-    def _block(self, chunk: range, graph: Graph) -> Float[Tensor, "rows K1"]:
-        s, K, (p_E, p_F, p_W) = graph.structures, self.K, self.precisions
+    def _block(self, chunk: range, graph: Graph) -> Residuals:
+        s, (p_E, p_F, p_W) = graph.structures, self.precisions
         atoms = slice(*(int(self.train.structures.offsets[k]) for k in (chunk.start, chunk.stop)))
         frames, N = slice(chunk.start, chunk.stop), s.counts.double()
         design = [p.design(graph.within(p.cutoff), p_F is not None, p_W is not None) for p in self.parts.free]
         labels = self.train.labels.map(lambda x: x[frames].to(s.device), lambda x: x[atoms].to(s.device))
         left = in_rows(less(labels, self.parts.fixed, graph), s)
-        rows = []
 
-        def add(columns: list[Tensor], y: Tensor, p: Tensor) -> None:
+        def weighted(columns: list[Tensor], y: Tensor, p: Tensor) -> Tensor:
             p = p.to(s.device).reshape(-1)
             A = torch.cat([x.reshape(-1, x.shape[-1]).double() for x in columns], 1)
             y = y.double().reshape(-1) - A @ self.parts.start.to(s.device)
-            rows.append((torch.cat([A, y[:, None]], 1) * p.sqrt()[:, None])[p > 0])
+            return (torch.cat([A, y[:, None]], 1) * p.sqrt()[:, None])[p > 0]
 
+        E = F = W = None
         if p_E is not None:
-            add([d.energy / N[:, None] for d in design], left.energy, p_E[frames])
+            E = weighted([d.energy / N[:, None] for d in design], left.energy, p_E[frames])
         if p_F is not None:
-            add([d.forces for d in design], left.forces, p_F[atoms])
+            F = weighted([d.forces for d in design], left.forces, p_F[atoms])
         if p_W is not None:
-            W = [_in_plane(d.virial.double(), s) / N[:, None, None, None] for d in design]
-            add(W, left.virial, p_W[frames])
-        return torch.cat(rows) if rows else N.new_zeros(0, K + 1)
+            strained = [_in_plane(d.virial.double(), s) / N[:, None, None, None] for d in design]
+            W = weighted(strained, left.virial, p_W[frames])
+        return Residuals(E, F, W)
 
 
 def _in_plane(W: Float[Tensor, "systems 3 3 K"], s: Structures) -> Float[Tensor, "systems 3 3 K"]:
@@ -202,7 +208,8 @@ def _in_plane(W: Float[Tensor, "systems 3 3 K"], s: Structures) -> Float[Tensor,
     return torch.einsum("sab,sbck,scd->sadk", P, 0.5 * (W + W.transpose(1, 2)), P)
 
 
-def _graphs(structures: Structures, cutoff: float, atoms: int = 2000) -> Iterator[tuple[range, Graph]]:
+def graphs_of(structures: Structures, cutoff: float, atoms: int = 2000) -> Iterator[tuple[range, Graph]]:
+    """Graphs of consecutive structures, so many atoms at a time."""
     for chunk in chunks(structures, atoms):
         yield chunk, Graph.of(structures[list(chunk)], cutoff)
 

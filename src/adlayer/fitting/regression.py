@@ -34,22 +34,39 @@ class Solution(NamedTuple):
     effective: float  # how many coefficients the data determine
 
 
-def triangle_by_qr(blocks: Iterable[Float[Tensor, "_ K1"]], rows: int = 4096) -> Float[Tensor, "K1 K1"]:
+class Triangle:
     """Sequential tall-skinny QR: accurate whatever the conditioning.
 
     J. Demmel et al., SIAM J. Sci. Comput. 34, A206 (2012).
+
+    Args:
+        rows: how many wait to be reduced together, at least.
     """
-    T, waiting, n = None, [], 0
 
-    def reduce() -> Tensor:
-        return torch.linalg.qr(torch.cat([*([] if T is None else [T]), *waiting]), mode="r").R
+    def __init__(self, rows: int = 4096):
+        self.rows, self.T, self.waiting, self.n = rows, None, [], 0
 
+    def add(self, block: Float[Tensor, "_ K1"]) -> None:
+        """Take in more rows."""
+        self.waiting.append(block)
+        self.n += len(block)
+        if self.n >= max(self.rows, 4 * block.shape[1]):
+            self.result()
+
+    def result(self) -> Float[Tensor, "K1 K1"]:
+        """The triangle of all rows so far."""
+        if self.waiting:
+            parts = [*([] if self.T is None else [self.T]), *self.waiting]
+            self.T, self.waiting, self.n = torch.linalg.qr(torch.cat(parts), mode="r").R, [], 0
+        return self.T
+
+
+def triangle_by_qr(blocks: Iterable[Float[Tensor, "_ K1"]], rows: int = 4096) -> Float[Tensor, "K1 K1"]:
+    """The ``Triangle`` of all blocks."""
+    triangle = Triangle(rows)
     for block in blocks:
-        waiting.append(block)
-        n += len(block)
-        if n >= max(rows, 4 * block.shape[1]):
-            T, waiting, n = reduce(), [], 0
-    return reduce() if waiting else T
+        triangle.add(block)
+    return triangle.result()
 
 
 def triangle_by_normal_equations(blocks: Iterable[Float[Tensor, "_ K1"]]) -> Float[Tensor, "K1 K1"]:

@@ -367,8 +367,12 @@ class GAP(Potential):
     def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
         return self.sum.design(graph, forces, virial)
 
-    def prior(self) -> Float[Tensor, "M"]:
-        return torch.cat([p.prior() for p in self.sum.parts])
+    def covariances(self) -> Int[Tensor, "M"]:
+        return torch.cat([p.covariances() + k for k, p in enumerate(self.sum.parts)])
+
+    def rescale(self, factors: Float[Tensor, "covariances"]) -> None:
+        for p, factor in zip(self.sum.parts, factors):
+            p.rescale(factor)
 
     def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]]:
         return self.sum.parts[0].unexplained(graph)

@@ -128,13 +128,12 @@ class SparseKernel(Potential, ABC):
         solved = torch.linalg.solve_triangular(self.factor().T, values.double()[:, None], upper=True)[:, 0]
         self.alpha.data = solved.to(self.alpha)
 
-    def prior(self) -> Float[Tensor, "M"]:
-        return torch.ones_like(self.alpha.detach())
+    def covariances(self) -> Int[Tensor, "M"]:
+        return torch.zeros_like(self.group)
 
-    def rescale(self, factor: float) -> None:
-        """Multiply ``delta``, the coefficients staying as they are."""
-        self.delta *= factor
-        self.alpha.data /= factor
+    def rescale(self, factors: Float[Tensor, "one"]) -> None:
+        self.delta *= float(factors)
+        self.alpha.data /= float(factors)
 
     @torch.no_grad()
     def whitened(self, x: Float[Tensor, "*rows M"]) -> Float[Tensor, "*rows M"]:

@@ -1,0 +1,249 @@
+r"""Sparse Gaussian process regression on total energies, forces and virials.
+
+With coefficients of prior ``N(0, 1)`` (see ``potentials.sparse_kernel``) the posterior mean minimizes
+
+    sum_k |A_k w - y_k|² / sigma_k² + |w|²
+
+over energies, forces and virials ``k``: what ``gap_fit`` solves by QR. Rows are streamed into one triangle for each
+kind, so memory is that of a few thousand rows, and the evidence under other ``delta`` and ``sigma`` follows from the
+triangles alone.
+
+Bartók and Csányi, Int. J. Quantum Chem. 115, 1051 (2015); Foster et al., J. Mach. Learn. Res. 10, 857 (2009).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import minimize
+from torch import Tensor
+
+from ..config import nearest
+from ..potential import Potential, ReferenceEnergies
+from .fit import Fit, Fitted, Posterior, Progress
+from .least_squares import Parts, Rows, graphs_of
+from .parts import leaves
+from .regression import Triangle, reduced, regress
+from .weights import Residuals, Weights
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+
+KINDS = ("energy", "forces", "virial")
+_FREE = 10.0  # prior of reference energies beside their guess while evidence is measured, eV
+
+
+class SparseGP(Fit):
+    """The posterior of a sparse Gaussian process: ``GAP``, ``PairGP``, ``TripletGP``, ``EnvironmentGP`` and their sums.
+
+    ``sigma`` is the standard deviation of what is not to be fitted: noise, and what lies beyond the cutoff. Energies
+    and virials of ``N`` atoms have ``sigma sqrt(N)``, as in ``gap_fit``; a frame of weight ``w`` has
+    ``sigma / sqrt(w)``. Reference energies are fitted with the rest, free of prior.
+
+    Args:
+        energy: sigma of energies, eV/atom; None leaves energies out.
+        forces: sigma of force components, eV/Å; None leaves forces out.
+        virial: sigma of strain derivatives, eV/atom; None leaves stress out.
+        groups: other sigmas for the frames of a group: ``{"liquid": {"energy": 0.01, "forces": 0.2}}``.
+        hyperparameters: ``"given"``, or ``"evidence"``: the ``delta`` of each covariance and the sigma of each kind
+            that make the data most likely, starting from those given.
+        energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom, which is kept.
+    """
+
+    refits_energies = True
+
+    def __init__(
+        self,
+        energy: float | None = 0.001,
+        forces: float | None = 0.05,
+        virial: float | None = 0.05,
+        groups: dict[str, dict] | None = None,
+        hyperparameters: Literal["given", "evidence"] = "given",
+        energies: dict | str = "auto",
+    ):
+        if hyperparameters not in ("given", "evidence"):
+            raise ValueError(f"hyperparameters must be 'given' or 'evidence', got {hyperparameters!r}")
+        self.sigmas = Sigmas({"energy": energy, "forces": forces, "virial": virial}, groups or {})
+        self.hyperparameters, self.energies = hyperparameters, energies
+        used = {kind: 1.0 if s else 0.0 for kind, s in self.sigmas.default.items()}
+        stress = None if used["virial"] else 0.0  # only where there are labels
+        self.weights = Weights(used["energy"], used["forces"], stress, dict.fromkeys(groups or {}, 1.0))
+
+    def check(self, potential: Potential) -> None:
+        free = [p for p in leaves(potential) if p.linear and not isinstance(p, ReferenceEnergies)]
+        if wrong := [p for p in free or [potential] if p.covariances() is None]:
+            name = type(wrong[0]).__name__
+            raise TypeError(
+                f"SparseGP fits Gaussian processes, and {name} is not one; use LeastSquares or GradientDescent"
+            )
+
+    def solve(
+        self,
+        potential: Potential,
+        train: Dataset,
+        valid: Dataset | None,
+        *,
+        folder: Path | None,
+        progress: Progress,
+        seed: int,
+    ) -> Fitted:
+        start = time.perf_counter()
+        parts = Parts(potential)
+        for part in parts.free:
+            part.prepare(graph for _, graph in graphs_of(train.structures, part.cutoff))
+        parts = Parts(potential)  # there are as many coefficients as points
+        check_memory(len(parts.start))
+        chosen = time.perf_counter()
+        rows = Rows(parts, train, self.sigmas, progress)
+        triangles, counts = _reduce(rows)
+        middle = time.perf_counter()
+        covariance = _numbered(parts.free)
+        factors, sigmas = torch.ones(int(covariance.max()) + 1), [1.0] * len(triangles)
+        if self.hyperparameters == "evidence":
+            factors, sigmas = most_evident(triangles, counts, covariance)
+            _rescale(parts.free, factors)
+        scale = torch.where(covariance < 0, 1.0, factors.double()[covariance])
+        stacked = torch.cat([T * torch.cat([scale, scale.new_ones(1)]) / s for T, s in zip(triangles.values(), sigmas)])
+        data = reduced(torch.linalg.qr(stacked, mode="r").R, sum(counts))
+        s = torch.linalg.vector_norm(data.R, dim=0)
+        penalty = torch.where((covariance < 0) | (s == 0), 1.0 * (covariance >= 0), s.clamp_min(1e-300) ** -2)
+        solution = regress(data, penalty, 1.0)
+        parts.set(parts.start + solution.mean)
+        mean = potential.coefficients.detach().cpu().double()
+        factor = mean.new_zeros(len(mean), solution.factor.shape[1])
+        factor = factor.index_copy(0, parts.places, solution.factor / solution.noise)
+        row = {
+            "rows": sum(counts),
+            "coefficients": len(solution.mean),
+            "effective": solution.effective,
+            "noise": solution.noise,  # of residuals over their sigma: 1 if sigma is what is left
+            **{f"sigma_{kind}": (self.sigmas.default[kind] or 0.0) * x for kind, x in zip(triangles, sigmas)},
+            **{f"delta_factor_{k}": x for k, x in enumerate(factors.tolist())},
+            "points_seconds": chosen - start,
+            "design_seconds": rows.seconds,
+            "reduce_seconds": middle - chosen - rows.seconds,
+            "solve_seconds": time.perf_counter() - middle,
+        }
+        stopped = f"solved {sum(counts)} rows by QR"
+        return Fitted(potential, history=[row], stopped=stopped, posterior=Posterior(mean, factor, 1.0))
+
+
+def _reduce(rows: Rows) -> tuple[dict[str, Tensor], list[int]]:
+    """A triangle for each kind of label, and how many rows it stands for."""
+    triangles, counts = {k: Triangle() for k in KINDS}, dict.fromkeys(KINDS, 0)
+    for blocks in rows.by_kind():
+        for kind, block in zip(KINDS, blocks):
+            if block is not None and len(block):
+                triangles[kind].add(block.cpu())
+                counts[kind] += len(block)
+    found = {kind: triangle.result() for kind, triangle in triangles.items() if counts[kind]}
+    return found, [counts[kind] for kind in found]
+
+
+def most_evident(
+    triangles: Mapping[str, Float[Tensor, "_ K1"]], counts: list[int], covariance: Int[Tensor, "K"]
+) -> tuple[Float[Tensor, "covariances"], list[float]]:
+    """Factors of the deltas of covariances and of the sigmas of kinds that make the labels most likely.
+
+    ``-log p(y) = 1/2 (|y - A w|² + |w|² + log|1 + Aᵀ A|) + sum_k n_k log sigma_k``, up to a constant, from the triangle
+    of all rows under the prior (type-II maximum likelihood of the deterministic training conditional).
+
+    Args:
+        triangles: of each kind.
+        counts: of the rows behind them.
+        covariance: of each coefficient; -1: free.
+    """
+    n, K = int(covariance.max()) + 1, len(covariance)
+
+    def value(x: Tensor) -> Tensor:
+        scale = torch.where(covariance < 0, _FREE, x[:n].exp()[covariance])
+        one = torch.cat([scale, scale.new_ones(1)])
+        rows = [T * one * (-log_s).exp() for T, log_s in zip(triangles.values(), x[n:])]
+        prior = torch.cat([torch.eye(K, dtype=x.dtype), x.new_zeros(K, 1)], 1)
+        d = torch.linalg.qr(torch.cat([*rows, prior]), mode="r").R.diagonal()
+        return 0.5 * d[-1] ** 2 + d[:-1].abs().log().sum() + (torch.tensor(counts).to(x) * x[n:]).sum()
+
+    def with_slope(x):
+        x = torch.tensor(x, requires_grad=True)
+        y = value(x)
+        return float(y), torch.autograd.grad(y, x)[0].numpy()
+
+    start = torch.zeros(n + len(triangles), dtype=torch.float64).numpy()
+    found = minimize(with_slope, start, jac=True, method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(start))
+    x = torch.from_numpy(found.x).exp()
+    return x[:n], x[n:].tolist()
+
+
+def _numbered(parts: list[Potential]) -> Int[Tensor, "K"]:
+    """Which covariance each coefficient belongs to, counted through all parts; -1: none."""
+    found, n = [], 0
+    for part in parts:
+        own = part.covariances()
+        found.append(torch.full((len(part.coefficients),), -1) if own is None else own.cpu() + n)
+        n = max(n, int(found[-1].max()) + 1)
+    return torch.cat(found)
+
+
+def _rescale(parts: list[Potential], factors: Tensor) -> None:
+    for part in parts:
+        if part.covariances() is not None:
+            n = int(part.covariances().max()) + 1
+            part.rescale(factors[:n])
+            factors = factors[n:]
+
+
+def check_memory(K: int) -> None:
+    """Raise ``ValueError`` where the triangles of so many coefficients do not fit; rows are never held."""
+    needed = 8 * 10 * K**2
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return
+    if needed > free:
+        raise ValueError(
+            f"{K} points need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; about {int((free / 80) ** 0.5)} "
+            f"would fit (n_sparse, for each element or pair)"
+        )
+
+
+class Sigmas:
+    """Standard deviations by kind and group, as precisions of rows.
+
+    Args:
+        default: by kind; None leaves a kind out.
+        groups: by group, then by kind.
+    """
+
+    def __init__(self, default: Mapping[str, float | None], groups: Mapping[str, Mapping[str, float]]):
+        self.default, self.groups = dict(default), dict(groups)
+        for of, table in {"": default, **groups}.items():
+            for kind, sigma in table.items():
+                if kind not in KINDS:
+                    whose, known = f"group {of!r}" if of else "all frames", ", ".join(KINDS)
+                    raise ValueError(f"no sigma of {kind!r} for {whose}{nearest(kind, KINDS)}; there are {known}")
+                if sigma is not None and not sigma > 0:
+                    raise ValueError(f"the sigma of {kind} must be positive, got {sigma}")
+        if all(s is None for s in default.values()):
+            raise ValueError("no sigma is given: nothing would be fitted")
+
+    def precisions(self, dataset: Dataset) -> Residuals:
+        """``1 / sigma²`` of rows of energies and virials per atom and of force components; 0 where not known."""
+        s, N = dataset.structures, dataset.structures.counts.double()
+        weight = torch.tensor([float(info["weight"]) for info in dataset.info], dtype=torch.float64)
+
+        def of(kind: str, label: Tensor | None) -> Tensor | None:
+            if label is None or self.default[kind] is None:
+                return None
+            sigma = [self.groups.get(info["group"], {}).get(kind, self.default[kind]) for info in dataset.info]
+            p = weight / torch.tensor(sigma, dtype=torch.float64) ** 2
+            p = p[s.system] if kind == "forces" else p * N
+            return p.reshape(-1, *(1,) * (label.ndim - 1)) * label.isfinite()
+
+        labels = dataset.labels
+        return Residuals(of("energy", labels.energy), of("forces", labels.forces), of("virial", labels.stress))
