@@ -19,7 +19,7 @@ from ase import units
 from ase.build import fcc111
 from ase.calculators.emt import EMT
 from ase.md.langevin import Langevin as ASELangevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 
 from adlayer import Evaluator, Structures
 from adlayer.engines.ase import Calculator
@@ -35,7 +35,7 @@ def slabs(n: int) -> list:
         frames.append(fcc111("Cu", (2, 4, 4), vacuum=8.0))
         frames[-1].pbc = (True, True, False)
         frames[-1].rattle(0.05, seed=k)
-        MaxwellBoltzmannDistribution(frames[-1], temperature_K=600, rng=np.random.default_rng(k))
+        thermalize_momenta(frames[-1], temperature_K=600, rng=np.random.default_rng(k))
     return frames
 
 
@@ -59,7 +59,7 @@ def one_by_one(frames: list, calculator):
     runs = []
     for k, frame in enumerate(frames):
         frame.calc = calculator()
-        settings = {"temperature_K": 600, "friction": 0.01 / units.fs, "rng": np.random.default_rng(k)}
+        settings = {"temperature_K": 600, "friction": 0.01 / units.fs, "rng": np.random.default_rng(k), "fixcm": False}
         runs.append(ASELangevin(frame, 1.0 * units.fs, **settings))
 
     def run(steps: int) -> None:
