@@ -5,9 +5,11 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from adlayer import Graph, Structures
+from adlayer import Graph, Structures, evaluate
+from adlayer.checks import check_potential
 from adlayer.config import build
 from adlayer.descriptors.deep_potential import SeE2A, SeE2R, SeE3
+from adlayer.kernels import plain
 from adlayer.nn.residual import ResidualNetwork
 from adlayer.potential import Potential
 from adlayer.potentials.deep_potential import DeepPotential
@@ -79,17 +81,63 @@ def test_it_learns():
     from adlayer.data import Dataset
     from adlayer.fitting import GradientDescent
 
-    frames = rattled(12)
+    frames = rattled(8)
     for atoms in frames:
         atoms.calc = EMT()
         atoms.get_forces()
     potential = DeepPotential(["Cu"], descriptor=SeE2A(["Cu"], cutoff=4.0, embedding=[6, 12], axis=4), hidden=[16, 16])
-    fit = GradientDescent(epochs=40, batch=4, learning_rate=5e-3)
-    fitted = fit(potential, Dataset.from_ase(frames[:8]), Dataset.from_ase(frames[8:]))
+    fit = GradientDescent(epochs=40, batch=6, learning_rate=5e-3)
+    fitted = fit(potential, Dataset.from_ase(frames[:6]), Dataset.from_ase(frames[6:]))
     errors = [row["valid_forces_mae"] for row in fitted.history]
     assert errors[-1] < 0.4 * errors[0]
     (learned,) = (m for m in fitted.potential.modules() if isinstance(m, DeepPotential))
     assert float(learned.descriptor.environment.mean) > 0
+
+
+@pytest.fixture(params=[True, False], ids=["one-side", "pairs"])
+def evaluated(request):
+    """A potential that nobody trains, which takes the kernel; with statistics, so that empty places count."""
+    seen = {"SeE2A": {**SeE2A.small, "embedding": [5, 10], "axis": 3, "one_side": request.param}}
+    potential = DeepPotential(["Si", "H"], descriptor=seen, hidden=[6, 6])
+    atoms = bulk("Si", cubic=True)
+    atoms.symbols[::3] = "H"
+    atoms.rattle(0.1, seed=1)
+    potential.prepare([Graph.of(Structures.from_ase(atoms), potential.cutoff)])
+    return potential.eval()
+
+
+LAWS = ("forces_are_derivatives", "stress_is_derivative", "second_derivatives", "longer_list", "separation", "saving")
+
+
+def test_tables_obey_the_laws(evaluated):
+    assert evaluated.compress() < 1e-11
+    check_potential(evaluated, LAWS)
+
+
+def test_the_kernel_is_the_definition(evaluated):
+    atoms = bulk("Si", cubic=True)
+    atoms.symbols[1::2] = "H"
+    atoms.rattle(0.3, seed=2)
+    graph = Graph.of(Structures.from_ase(atoms), evaluated.cutoff + 0.5)
+    for kind, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-4)):
+        evaluated.to(kind)
+        fast = evaluate(evaluated, graph)
+        with plain():
+            slow = evaluate(evaluated, graph)
+        assert not torch.equal(fast.forces, slow.forces)  # else the kernel was not asked
+        torch.testing.assert_close(fast.energies, slow.energies, rtol=tolerance, atol=tolerance)
+        torch.testing.assert_close(fast.forces, slow.forces, rtol=tolerance, atol=10 * tolerance)
+
+
+def test_tables_follow_the_parameters(evaluated):
+    structures = Structures.from_ase(bulk("Si"))
+    before = evaluate(evaluated, structures).energy
+    with torch.no_grad():
+        evaluated.descriptor.embedding.networks[0].weights[1] *= 1.5
+    after = evaluate(evaluated, structures).energy
+    with plain():
+        torch.testing.assert_close(after, evaluate(evaluated, structures).energy, rtol=1e-13, atol=1e-13)
+    assert float((after - before).abs()) > 1e-6
 
 
 def test_bad_arguments_are_told():

@@ -6,7 +6,7 @@ python deepmd_kit.py: writes deepmd_NAME.yaml, the serialized model with a list 
 import numpy as np
 import torch
 import yaml
-from deepmd.dpmodel.utils.serialization import load_dp_model, save_dp_model
+from deepmd.dpmodel.utils.serialization import save_dp_model
 from deepmd.pt.model.model import get_model
 
 A = {"type": "se_e2_a", "sel": [4, 6], "rcut": 6.0, "rcut_smth": 0.5, "neuron": [3, 6], "axis_neuron": 2, "seed": 1}
@@ -46,7 +46,8 @@ for name, descriptor in DESCRIPTORS.items():
     model.atomic_model.out_bias[0, :, 0] = torch.tensor([-93.0, -186.0])
     path = f"deepmd_{name}.yaml"
     save_dp_model(path, {"backend": "PyTorch", "model": model.serialize(), "model_def_script": {}})
-    tree, results = yaml.safe_load(open(path)), []
+    with open(path) as file:
+        tree, results = yaml.safe_load(file), []
     for box in (CELL, None):
         coord = torch.tensor(POSITIONS, dtype=torch.float64).reshape(1, -1)
         cell = None if box is None else torch.tensor(box, dtype=torch.float64).reshape(1, 9)

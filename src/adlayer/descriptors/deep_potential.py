@@ -24,6 +24,7 @@ from torch.nn.functional import one_hot
 
 from ..descriptor import Descriptor
 from ..graph import Graph, sum_edges, triplets
+from ..kernels.deep_potential import Environments, embedded_products, tabulated
 from ..nn.cutoffs import quintic_switch
 from ..nn.residual import ResidualNetwork, of_kind
 from ..potential import Species
@@ -73,6 +74,11 @@ class SeE2A(Descriptor):
         self.embedding = Embedding(len(elements), embedding, one_side, activation, timestep, seed)
 
     def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
+        z, g = self.environment.species(graph.numbers), self.embedding
+        return embedded_products(self.definition, graph, z, self.environment.known, g.networks, g.one_side, self.axis)
+
+    def definition(self, graph: Graph) -> Float[Tensor, "atoms features"]:
+        """What ``forward`` computes, in the letters of the paper."""
         graph = graph.within(self.cutoff)
         env = self.environment
         z, R = env(graph)
@@ -83,6 +89,16 @@ class SeE2A(Descriptor):
         padding = (env.n_empty(graph, z)[:, :, None] * at_rest[z]).sum(1)
         T = torch.cat([T[:, :, :1] + padding[:, :, None], T[:, :, 1:]], 2) / env.sel.sum()
         return (T @ T[:, : self.axis].mT).flatten(1)
+
+    def compress(self, shortest: float = 0.5) -> float:
+        """Tabulate the embedding networks now, down to a distance in Å, and not when they are first evaluated.
+
+        Returns the largest error of a table, in units of the largest output of its network.
+        """
+        table = tabulated(self.eval().embedding.networks, self.environment.known, shortest)
+        if table is None:
+            raise ValueError(f"no table of these networks down to {shortest} Å is good enough; try a larger distance")
+        return table.error
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         self.environment.prepare(graphs)
@@ -223,6 +239,11 @@ class Environment(nn.Module):
         center = z[graph.i]
         mean, width = self.mean[center][:, None], self.width[center]
         return z, torch.cat([(s - mean) / width[:, :1], s * graph.vectors / r / width[:, 1:]], 1)
+
+    @property
+    def known(self) -> Environments:
+        """All of it, for the kernel."""
+        return Environments(self.mean, self.width, self.sel, self.inner, self.cutoff)
 
     @property
     def empty(self) -> Float[Tensor, "elements"]:

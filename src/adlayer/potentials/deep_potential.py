@@ -63,3 +63,14 @@ class DeepPotential(Potential):
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Take the statistics of environments from a training set."""
         self.descriptor.prepare(graphs)
+
+    def compress(self, shortest: float = 0.5) -> float:
+        """Tabulate the embedding networks of ``SeE2A`` for its kernel now, which else the first evaluation does.
+
+        Returns the largest error of a table, in units of the largest output of its network.
+
+        Args:
+            shortest: distance down to which the tables reach, Å; they grow when atoms come closer.
+        """
+        self.eval()
+        return max([d.compress(shortest) for d in self.descriptor.modules() if isinstance(d, SeE2A)], default=0.0)
