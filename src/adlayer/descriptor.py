@@ -38,7 +38,7 @@ class Descriptor(Part, nn.Module, ABC):
         with torch.enable_grad():
             vectors = graph.vectors.detach().requires_grad_()
             total = self(graph.with_vectors(vectors)).sum(0)
-        columns = [torch.autograd.grad(x, vectors, retain_graph=True)[0] for x in total]
+            columns = [torch.autograd.grad(x, vectors, retain_graph=True)[0] for x in total]
         return torch.stack(columns, -1)
 
     def prepare(self, graphs: Iterable[Graph]) -> None:

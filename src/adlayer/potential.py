@@ -52,6 +52,8 @@ class Potential(Part, nn.Module, ABC):
     elements: tuple[str, ...] | None = None  # None: any
     local: ClassVar[bool] = True  # energy depends on positions through graph.vectors alone
     continuity: ClassVar[int] = 1  # derivatives that are continuous at the cutoff: 0 energy, 1 forces
+    any_atoms: ClassVar[bool] = True  # False: made for one list of atoms, in one order
+    fitted_by: ClassVar[str | None] = None  # the one method that can fit it; None: what is usual
     trained: ClassVar[bool] = True  # its numbers come from a fit, not from the constructor alone
     small: ClassVar[dict[str, Any]] = {}  # cheap arguments: what checks, docs and examples build
 
@@ -61,6 +63,9 @@ class Potential(Part, nn.Module, ABC):
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Set what is learned from the structures before a fit, such as the scale of features; by default nothing."""
+
+    def check_structures(self, structures: Structures) -> None:
+        """Raise ``ValueError`` where it cannot be asked about structures of elements that it knows; by default it can."""
 
     def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction | None:
         """For one that knows its own doubt: all that ``evaluate`` gives, with ``std``; None: only ``forward``."""
@@ -143,6 +148,14 @@ class Sum(Potential):
         return all(p.local for p in self.parts)
 
     @property
+    def any_atoms(self) -> bool:
+        return all(p.any_atoms for p in self.parts)
+
+    def check_structures(self, structures: Structures) -> None:
+        for p in self.parts:
+            p.check_structures(structures)
+
+    @property
     def dtype(self) -> torch.dtype:
         """The widest of the parts'; each part computes in its own."""
         return max((p.dtype for p in self.parts), key=lambda d: torch.finfo(d).bits)
@@ -189,6 +202,10 @@ class Sum(Potential):
 
     def penalty(self) -> Float[Tensor, "K"]:
         return torch.cat([p.penalty() for p in self.parts if p.linear])
+
+    def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]] | None:
+        found = [x for p in self.parts if (x := p.unexplained(graph.within(p.cutoff))) is not None]
+        return tuple(map(sum, zip(*found))) if found else None
 
 
 def make_potential(spec: Potential | Mapping[str, Any] | str, elements: Iterable[str]) -> Potential:
@@ -431,7 +448,8 @@ def _gather(structures: Structures, said: PerAtom, forces: Tensor | None, virial
 
 
 def check_elements(potential: Potential, structures: Structures) -> None:
-    """Raise ``ValueError`` where structures hold an element the potential does not know."""
+    """Raise ``ValueError`` where structures hold an element the potential does not know, or are otherwise not for it."""
+    potential.check_structures(structures)
     if potential.elements is None:
         return
     present = {chemical_symbols[z] for z in structures.numbers.unique().tolist()}

@@ -53,7 +53,7 @@ class Triangle:
         if self.n >= max(self.rows, 4 * block.shape[1]):
             self.result()
 
-    def result(self) -> Float[Tensor, "K1 K1"]:
+    def result(self) -> Float[Tensor, "R K1"]:
         """The triangle of all rows so far."""
         if self.waiting:
             parts = [*([] if self.T is None else [self.T]), *self.waiting]
@@ -61,7 +61,7 @@ class Triangle:
         return self.T
 
 
-def triangle_by_qr(blocks: Iterable[Float[Tensor, "_ K1"]], rows: int = 4096) -> Float[Tensor, "K1 K1"]:
+def triangle_by_qr(blocks: Iterable[Float[Tensor, "_ K1"]], rows: int = 4096) -> Float[Tensor, "R K1"]:
     """The ``Triangle`` of all blocks."""
     triangle = Triangle(rows)
     for block in blocks:
@@ -79,7 +79,7 @@ def triangle_by_normal_equations(blocks: Iterable[Float[Tensor, "_ K1"]]) -> Flo
     return torch.linalg.qr((values.clamp_min(0).sqrt() * vectors).T * s, mode="r").R
 
 
-def reduced(T: Float[Tensor, "K1 K1"], n_rows: int) -> Reduced:
+def reduced(T: Float[Tensor, "R K1"], n_rows: int) -> Reduced:
     """Take the triangle of ``[A | y]`` apart."""
     T = T.cpu()
     if len(T) < T.shape[1]:  # fewer rows than columns

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,14 +29,14 @@ from ..potential import Potential, ReferenceEnergies
 from .fit import Fit, Fitted, Posterior, Progress
 from .least_squares import Parts, Rows, graphs_of
 from .parts import leaves
-from .regression import Triangle, reduced, regress
+from .regression import Triangle
 from .weights import Residuals, Weights
 
 if TYPE_CHECKING:
     from ..data import Dataset
 
 KINDS = ("energy", "forces", "virial")
-_FREE = 10.0  # prior of reference energies beside their guess while evidence is measured, eV
+_FREE = 1e3  # prior of reference energies beside their guess, eV: as good as none
 
 
 class SparseGP(Fit):
@@ -68,7 +68,8 @@ class SparseGP(Fit):
         energies: dict | str = "auto",
     ):
         if hyperparameters not in ("given", "evidence"):
-            raise ValueError(f"hyperparameters must be 'given' or 'evidence', got {hyperparameters!r}")
+            near = nearest(hyperparameters, ("given", "evidence"))
+            raise ValueError(f"hyperparameters must be 'given' or 'evidence', got {hyperparameters!r}{near}")
         self.sigmas = Sigmas({"energy": energy, "forces": forces, "virial": virial}, groups or {})
         self.hyperparameters, self.energies = hyperparameters, energies
         used = {kind: 1.0 if s else 0.0 for kind, s in self.sigmas.default.items()}
@@ -104,25 +105,25 @@ class SparseGP(Fit):
         triangles, counts = _reduce(rows)
         middle = time.perf_counter()
         covariance = _numbered(parts.free)
-        factors, sigmas = torch.ones(int(covariance.max()) + 1), [1.0] * len(triangles)
+        factors, sigmas = torch.ones(int(covariance.max()) + 1, dtype=torch.float64), [1.0] * len(triangles)
         if self.hyperparameters == "evidence":
             factors, sigmas = most_evident(triangles, counts, covariance)
             _rescale(parts.free, factors)
-        scale = torch.where(covariance < 0, 1.0, factors.double()[covariance])
-        stacked = torch.cat([T * torch.cat([scale, scale.new_ones(1)]) / s for T, s in zip(triangles.values(), sigmas)])
-        data = reduced(torch.linalg.qr(stacked, mode="r").R, sum(counts))
-        s = torch.linalg.vector_norm(data.R, dim=0)
-        penalty = torch.where((covariance < 0) | (s == 0), 1.0 * (covariance >= 0), s.clamp_min(1e-300) ** -2)
-        solution = regress(data, penalty, 1.0)
-        parts.set(parts.start + solution.mean)
+            triangles = scaled(triangles, covariance, factors, sigmas)
+        T = with_prior(triangles, covariance)
+        R, n = T[:-1, :-1], sum(counts)
+        solution = torch.linalg.solve_triangular(R, T[:-1, -1:], upper=True)[:, 0]
+        left = torch.linalg.solve_triangular(R, torch.eye(len(R), dtype=R.dtype), upper=True)  # posterior: left leftᵀ
+        parts.set(parts.start + solution)
         mean = potential.coefficients.detach().cpu().double()
-        factor = mean.new_zeros(len(mean), solution.factor.shape[1])
-        factor = factor.index_copy(0, parts.places, solution.factor / solution.noise)
+        factor = mean.new_zeros(len(mean), len(R)).index_copy(0, parts.places, left)
+        prior = _precision(covariance)
+        misfit = max(float(T[-1, -1] ** 2 - prior @ solution.square()), 0.0)
         row = {
-            "rows": sum(counts),
-            "coefficients": len(solution.mean),
-            "effective": solution.effective,
-            "noise": solution.noise,  # of residuals over their sigma: 1 if sigma is what is left
+            "rows": n,
+            "coefficients": len(solution),
+            "effective": len(R) - float(prior @ left.square().sum(1)),
+            "noise": (misfit / n) ** 0.5,  # of residuals over their sigma
             **{f"sigma_{kind}": (self.sigmas.default[kind] or 0.0) * x for kind, x in zip(triangles, sigmas)},
             **{f"delta_factor_{k}": x for k, x in enumerate(factors.tolist())},
             "points_seconds": chosen - start,
@@ -130,7 +131,7 @@ class SparseGP(Fit):
             "reduce_seconds": middle - chosen - rows.seconds,
             "solve_seconds": time.perf_counter() - middle,
         }
-        stopped = f"solved {sum(counts)} rows by QR"
+        stopped = f"solved {n} rows by QR"
         return Fitted(potential, history=[row], stopped=stopped, posterior=Posterior(mean, factor, 1.0))
 
 
@@ -159,14 +160,10 @@ def most_evident(
         counts: of the rows behind them.
         covariance: of each coefficient; -1: free.
     """
-    n, K = int(covariance.max()) + 1, len(covariance)
+    n = int(covariance.max()) + 1
 
     def value(x: Tensor) -> Tensor:
-        scale = torch.where(covariance < 0, _FREE, x[:n].exp()[covariance])
-        one = torch.cat([scale, scale.new_ones(1)])
-        rows = [T * one * (-log_s).exp() for T, log_s in zip(triangles.values(), x[n:])]
-        prior = torch.cat([torch.eye(K, dtype=x.dtype), x.new_zeros(K, 1)], 1)
-        d = torch.linalg.qr(torch.cat([*rows, prior]), mode="r").R.diagonal()
+        d = with_prior(scaled(triangles, covariance, x[:n].exp(), x[n:].exp()), covariance).diagonal()
         return 0.5 * d[-1] ** 2 + d[:-1].abs().log().sum() + (torch.tensor(counts).to(x) * x[n:]).sum()
 
     def with_slope(x):
@@ -178,6 +175,27 @@ def most_evident(
     found = minimize(with_slope, start, jac=True, method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(start))
     x = torch.from_numpy(found.x).exp()
     return x[:n], x[n:].tolist()
+
+
+def scaled(
+    triangles: Mapping[str, Tensor], covariance: Int[Tensor, "K"], factors: Tensor, sigmas: Iterable
+) -> dict[str, Tensor]:
+    """The triangles under other deltas (columns) and sigmas (rows)."""
+    columns = torch.where(covariance < 0, 1.0, factors[covariance])
+    columns = torch.cat([columns, columns.new_ones(1)])
+    return {kind: T * columns / s for (kind, T), s in zip(triangles.items(), sigmas)}
+
+
+def with_prior(triangles: Mapping[str, Tensor], covariance: Int[Tensor, "K"]) -> Float[Tensor, "K1 K1"]:
+    """The triangle of all rows, those of the prior among them."""
+    prior = _precision(covariance).sqrt().diag()
+    prior = torch.cat([prior, prior.new_zeros(len(prior), 1)], 1)
+    # One row more than columns, so that the last entry is there, and is positive or not without harm.
+    return torch.linalg.qr(torch.cat([*triangles.values(), prior, prior.new_zeros(1, prior.shape[1])])).R
+
+
+def _precision(covariance: Int[Tensor, "K"]) -> Float[Tensor, "K"]:
+    return torch.where(covariance < 0, _FREE**-2, 1.0).double()
 
 
 def _numbered(parts: list[Potential]) -> Int[Tensor, "K"]:
@@ -243,7 +261,9 @@ class Sigmas:
             sigma = [self.groups.get(info["group"], {}).get(kind, self.default[kind]) for info in dataset.info]
             p = weight / torch.tensor(sigma, dtype=torch.float64) ** 2
             p = p[s.system] if kind == "forces" else p * N
-            return p.reshape(-1, *(1,) * (label.ndim - 1)) * label.isfinite()
+            known = label.isfinite()
+            known = known.triu() if kind == "virial" else known  # six rows of nine: the matrix is symmetric
+            return p.reshape(-1, *(1,) * (label.ndim - 1)) * known
 
         labels = dataset.labels
         return Residuals(of("energy", labels.energy), of("forces", labels.forces), of("virial", labels.stress))

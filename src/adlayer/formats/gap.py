@@ -240,9 +240,8 @@ def write(path: str | Path, potential: Potential) -> None:
             ElementTree.SubElement(x, "theta").text = " ".join(map(repr, part.theta[group].tolist()))
         ElementTree.SubElement(x, "descriptor").text = f"{kind} {settings}"
         ElementTree.SubElement(x, "permutation", i="1").text = " ".join(map(str, range(1, points.shape[1] + 1)))
-        for i, s in enumerate(of, start=1):
-            alpha, fade = repr(float(part.alpha[s])), repr(float(part.fade[s]))
-            ElementTree.SubElement(x, "sparseX", i=str(i), alpha=alpha, sparseCutoff=fade)
+        for i, (alpha, fade) in enumerate(zip(part.alpha[of].tolist(), part.fade[of].tolist()), start=1):
+            ElementTree.SubElement(x, "sparseX", i=str(i), alpha=repr(alpha), sparseCutoff=repr(fade))
     ElementTree.indent(root)
     with atomic(path) as temporary:
         ElementTree.ElementTree(root).write(temporary)

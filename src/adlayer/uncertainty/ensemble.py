@@ -123,7 +123,8 @@ class LinearEnsemble(Doubtful):
 
     Any linear quantity ``y = phi · c`` (an energy, a force component) then has ``std² = |Sᵀ phi|²``, so that all
     members are had at the price of one mean and one set of features. The columns of ``S`` are the deviations of members
-    from their mean over ``sqrt(M - 1)``, or draws from a posterior over ``sqrt(M)``.
+    from their mean over ``sqrt(M - 1)``, or draws from a posterior over ``sqrt(M)``. Energies of a Gaussian process
+    also have the variance that its sparse points leave open (the deterministic training conditional).
 
     Args:
         potential: a potential that is linear in its coefficients, whose values are the mean.
@@ -170,12 +171,15 @@ class LinearEnsemble(Doubtful):
         S = self.spread
         features = self.potential.design(_each_atom_a_system(graph), forces=False, virial=False).energy
         each = features @ S.to(features)  # [atoms, M]
-        energy = torch.linalg.vector_norm(sum_systems(each, graph.structures), dim=-1)
+        energy, energies = (torch.linalg.vector_norm(x, dim=-1) for x in (sum_systems(each, graph.structures), each))
+        if (unexplained := self.potential.unexplained(graph)) is not None:
+            of_atoms, of_systems = unexplained
+            energy, energies = (energy.square() + of_systems).sqrt(), (energies.square() + of_atoms).sqrt()
         F = None
         if forces:
             rows = self.potential.design(graph, virial=False).forces
             F = torch.linalg.vector_norm(rows @ S.to(rows), dim=-1)
-        std = Prediction(energy.double(), F, energies=torch.linalg.vector_norm(each, dim=-1))
+        std = Prediction(energy.double(), F, energies=energies)
         return mean._replace(std=self._scaled(std))
 
     def deviations(self, graph: Graph) -> Float[Tensor, "systems M"]:
