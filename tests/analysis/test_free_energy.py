@@ -108,7 +108,7 @@ def error(found, key="free energy (eV)") -> np.ndarray:
     return off - off.mean()
 
 
-@pytest.mark.parametrize("analysis", [umbrella(2.5), metadynamics(5.0)], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize("analysis", [umbrella(2.5), metadynamics(4.0)], ids=lambda a: type(a).__name__)
 def test_double_well(analysis):
     found = analysis(double_well, MADE)
     assert error(found).std() < 0.25
@@ -138,7 +138,7 @@ def test_double_well_within_a_tenth_of_kT_by_both():
 
 def test_pulling_a_spring():
     analysis = SteeredPulling(
-        "atom", X, -1.0, 1.0, 20.0, replicas=48, picoseconds=3.0, equilibration=0.2, timestep=3.0, friction=0.02
+        "atom", X, -1.0, 1.0, 20.0, replicas=48, picoseconds=2.0, equilibration=0.2, timestep=3.0, friction=0.02
     )
     found = analysis(double_well, MADE)
     difference, _, dissipated = found.quantities

@@ -34,10 +34,10 @@ COUNT = Coordination(0, "Cu", r0=2.8, cutoff=5.0)
 @pytest.mark.parametrize(
     "engine",
     [
-        Restrained(VelocityVerlet(picoseconds=0.2), [Spring(COUNT, 12.0, 0.3, final=14.0)]),
-        Restrained(NoseHoover(picoseconds=0.2), [Spring(COUNT, 12.0, 0.3)]),
-        Restrained(MTK(picoseconds=0.2, shape="free"), [Spring(COUNT, 14.0, 0.3)]),
-        Metadynamics(CellRescaling(picoseconds=0.2), [COUNT], [0.2], height=0.05, every=20),
+        Restrained(VelocityVerlet(picoseconds=0.15), [Spring(COUNT, 12.0, 0.3, final=14.0)]),
+        Restrained(NoseHoover(picoseconds=0.15), [Spring(COUNT, 12.0, 0.3)]),
+        Restrained(MTK(picoseconds=0.15, shape="free"), [Spring(COUNT, 14.0, 0.3)]),
+        Metadynamics(CellRescaling(picoseconds=0.15), [COUNT], [0.2], height=0.05, every=20),
     ],
     ids=lambda e: f"{type(e).__name__} {type(e.dynamics).__name__}",
 )
@@ -96,10 +96,9 @@ def test_walkers_share_hills_that_shrink():
     done = run(engine, free, [Atoms("Au", [[x, 0, 0]]) for x in (0.0, 0.0, 50.0)])
     hills, heights = done.state.hills, done.state.heights
     assert hills.shape == (12, 1)
-    assert torch.allclose(heights[:3], torch.full((3,), 0.1, dtype=torch.float64))
-    assert (
-        heights[3] < 0.005 < 0.012 < heights[5] < 0.02
-    )  # two hills were there already; the one far away had only its own
+    one = 0.1 * np.exp(-0.1 / (2 * BOLTZMANN * 300))  # a second hill on the first
+    assert heights[:3].numpy() == pytest.approx([0.1, one, 0.1], rel=0.05)
+    assert heights[3] < 0.85 * one < 0.95 * one < heights[5] < 2 * one  # the walker far away had only its own
     plain = replace(engine, bias_factor=None)
     assert (run(plain, free, Atoms("Au")).state.heights == 0.1).all()
     assert describe(build(describe(engine))) == describe(engine)
