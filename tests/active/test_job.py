@@ -206,11 +206,15 @@ def test_a_study_needs_no_learning(tmp_path):
 
 def test_a_study_of_a_potential_from_a_file(finished, tmp_path):
     recipe = STUDY | {"potential": str(finished[0] / "potential.adl")}
-    recipe["simulation"] = {"hot": {"of": "slab", "engine": {"Langevin": {"picoseconds": 0.01}}}}
+    recipe["simulation"] = {
+        "hot": {"of": "slab", "engine": {"Langevin": {"picoseconds": 0.01}}},
+        "sampled": {"of": "slab", "engine": {"MonteCarlo": {"steps": 40}}},
+        "relaxed": {"of": "slab", "engine": {"FIRE": {"max_steps": 40, "fmax": 0.05}}},
+    }
     results = run(recipe, tmp_path)
     (a,) = (q["value"] for q in results["study"]["bulk"]["quantities"] if q["name"] == "lattice constant")
     assert a == pytest.approx(3.59, abs=0.03)
-    assert results["simulation"]["hot"]["reasons"] == ["finished"]
+    assert [run["reasons"] for run in results["simulation"].values()] == [["finished"]] * 3
 
 
 MELTING = """

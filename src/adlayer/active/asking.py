@@ -17,7 +17,7 @@ from ..data import Dataset
 from ..potential import Evaluate, Evaluator, Potential
 from ..reference import ReferenceEvaluate
 from ..reference.evaluation import calculator_evaluate
-from ..simulation import MaxTemperature, MaxUncertainty, MinDistance
+from ..simulation import Dynamics, MaxTemperature, MaxUncertainty, MinDistance, Tempering
 from ..simulation import run as run_engine
 from .job import Job, Simulation
 from .stages import Progress, Stages
@@ -98,15 +98,18 @@ def simulate(
 
     def work(folder: Path, progress: Progress) -> dict:
         starts = made[simulation.of]
-        doubts = {}
+        watch, doubts = [MinDistance()], {}
+        if isinstance(simulation.engine, Dynamics | Tempering):
+            watch.append(MaxTemperature())
         if limit is not None:
+            watch.insert(0, MaxUncertainty(limit))
             doubts = {"doubt": Evaluator(potential, stress=False), "doubt_every": simulation.every}
         done = run_engine(
             simulation.engine,
             Evaluator(potential, std=False),
             starts,
             torch.Generator().manual_seed(int(stages.rng(name).integers(2**31))),
-            watch=[*([MaxUncertainty(limit)] if limit is not None else []), MaxTemperature(), MinDistance()],
+            watch=watch,
             every=simulation.every,
             trajectory=folder / "trajectory.extxyz",
             checkpoint=folder / "run.checkpoint",
@@ -122,16 +125,21 @@ def simulate(
 
 
 def _observe(simulation: Simulation, trajectory: Path, starts: list[Atoms]) -> dict[str, Any]:
-    """What the observables see in each frame of the first system, with the times (ps)."""
+    """What the observables see in each frame of the first system, with the times (ps), or steps where none goes by."""
     from ase.io import iread
 
-    seen: dict[str, Any] = {"time (ps)": []}
+    seen: dict[str, Any] = {}
     for frame in iread(trajectory, index=":"):
         if int(frame.info["system"]) != 0:
             continue
-        atoms = starts[0].copy()
-        atoms.positions, atoms.cell = frame.positions, frame.cell
-        seen["time (ps)"].append(float(frame.info["time"]) / 1000)
+        clock = (
+            ("time (ps)", float(frame.info["time"]) / 1000) if "time" in frame.info else ("step", frame.info["step"])
+        )
+        seen.setdefault(clock[0], []).append(clock[1])
+        atoms = frame
+        if len(frame) == len(starts[0]) and (frame.numbers == starts[0].numbers).all():
+            atoms = starts[0].copy()
+            atoms.positions, atoms.cell = frame.positions, frame.cell
         for name, observable in simulation.observe.items():
             seen.setdefault(f"{name} ({observable.unit})", []).append(np.asarray(observable(atoms), float).tolist())
     return seen

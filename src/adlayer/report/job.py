@@ -206,17 +206,21 @@ def _simulations(report: Report, job: Job, results: Mapping[str, Any], folder: P
     for name, run in results["simulation"].items():
         report.section(f"Simulation: {name}", _run_text(job, name, run))
         seen = dict(run["seen"])
-        time = np.array(seen.pop("time (ps)"))
+        clock = "time (ps)" if "time (ps)" in seen else "step"
+        time = np.array(seen.pop(clock))
         doubt = "force uncertainty (eV/Å)"
         log = {key: np.array(x, float)[:, 0] for key, x in run["log"].items() if np.ndim(x) == 2}
-        series = seen | {key: log[key] for key in ("temperature (K)", doubt) if key in log}
+        series = seen | {key: log[key] for key in ("potential energy (eV)", "temperature (K)", doubt) if key in log}
         n = min([len(time), *map(len, series.values())])
         series = {key: np.array(x, float)[:n] for key, x in series.items()}
-        report.figure(plots.time_series(time[:n], series, limits={doubt: run["limit"]} if run["limit"] else {}))
+        limits = {doubt: run["limit"]} if run["limit"] else {}
+        report.figure(plots.time_series(time[:n], series, limits, clock))
         last = read(folder / "simulation" / name / "trajectory.extxyz", index=-1)
         if "forces_std" in last.arrays:
             caption = "The last frame; each atom in the color of its uncertainty, on the scale of those that move."
             report.figure(doubt_picture(last), caption, photo=True)
+        else:
+            report.figure(picture(last), "The last frame.", photo=True)
 
 
 def doubt_picture(frame: Atoms) -> Figure:
@@ -230,8 +234,10 @@ def doubt_picture(frame: Atoms) -> Figure:
 def _run_text(job: Job, name: str, run: Mapping[str, Any]) -> str:
     engine, reason = job.simulation[name].engine, run["reasons"][0]
     end = "came to its end within the tolerance" if reason == "finished" else f"was stopped: {reason}"
-    length = run["steps"][0] * getattr(engine, "timestep", 1.0) / 1000
-    return f"{run['atoms']} atoms for {length:g} ps by {type(engine).__name__}; the run {end}."
+    length = f"{run['steps'][0]} steps"
+    if hasattr(engine, "timestep"):
+        length = f"{run['steps'][0] * engine.timestep / 1000:g} ps"
+    return f"{run['atoms']} atoms for {length} by {type(engine).__name__}; the run {end}."
 
 
 def _aside(report: Report, results: Mapping[str, Any]) -> None:
