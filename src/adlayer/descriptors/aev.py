@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from math import pi
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -21,7 +21,6 @@ from ..graph import Graph, triplets
 from ..kernels import aev as kernel
 from ..kernels.custom import fused
 from ..potential import Species
-from .acsf import _Edges
 from .symmetry_functions import CUTOFF_FUNCTIONS, cutoff_function
 
 
@@ -112,6 +111,12 @@ def _grid(shifts: int | Sequence[float], start: float, end: float) -> list[float
     return [start + (end - start) * k / shifts for k in range(shifts)] if isinstance(shifts, int) else list(shifts)
 
 
+class _Edges(NamedTuple):
+    i: Tensor
+    first: Tensor
+    n_edges: int
+
+
 def definition(
     vectors: Float[Tensor, "edges 3"], index: Sequence[Int[Tensor, "_"]], spec: str
 ) -> Float[Tensor, "atoms features"]:
@@ -130,7 +135,7 @@ def definition(
 
     inside = torch.nonzero(r.detach() < s["angular_cutoff"])[:, 0]
     starts = torch.searchsorted(inside, first)
-    e, f = (inside[k] for k in triplets(_Edges(i[inside], j[inside], starts, len(inside))))
+    e, f = (inside[k] for k in triplets(_Edges(i[inside], starts, len(inside))))
     cos = (vectors[e] * vectors[f]).sum(-1) / (r[e] * r[f])
     theta = torch.acos(0.95 * cos)[:, None]
     A = 2 * ((1 + torch.cos(theta - theta_s)) / 2) ** s["zeta"]  # [triplets, sections]

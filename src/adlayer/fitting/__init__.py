@@ -2,6 +2,7 @@
 
 from .fit import Fit, Fitted, Posterior, fit
 from .gradient_descent import GradientDescent
+from .gradient_domain import GradientDomain
 from .least_squares import LeastSquares
 from .metrics import errors, predict
 from .sparse_gp import SparseGP
@@ -11,6 +12,7 @@ __all__ = [
     "Fit",
     "Fitted",
     "GradientDescent",
+    "GradientDomain",
     "LeastSquares",
     "Posterior",
     "SparseGP",

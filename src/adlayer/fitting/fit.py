@@ -170,13 +170,16 @@ def fit(
 
 
 def default_method(potential: Potential) -> Fit:
-    """A sparse Gaussian process as such, least squares where it is linear, gradient descent otherwise."""
+    """What the potential asks for; else a sparse Gaussian process as such, least squares where linear, or descent."""
     from .gradient_descent import GradientDescent
     from .least_squares import LeastSquares
     from .sparse_gp import SparseGP
 
-    if any(p.covariances() is not None for p in leaves(potential)):
-        return SparseGP()
+    for part in leaves(potential):
+        if part.fitted_by is not None:
+            return build(part.fitted_by, Fit)
+        if part.covariances() is not None:
+            return SparseGP()
     return LeastSquares() if potential.linear else GradientDescent()
 
 
