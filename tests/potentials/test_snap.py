@@ -146,6 +146,8 @@ def test_trains_by_gradient_descent():
 def test_bad_arguments():
     for options, message in (
         ({"twojmax": 2.5}, "twojmax"),
+        ({"cutoff": -1.0}, "cutoff must be positive"),
+        ({"quadratic": True, "twojmax": 20}, "take a smaller twojmax"),
         ({"bispectrum": {"rfac": 0.9}}, "did you mean 'rfac0'"),
         ({"bispectrum": {"rfac0": 1.2}}, "up to 1"),
         ({"bispectrum": {"rmin0": 3.0}}, "below half the shortest cutoff"),

@@ -1,8 +1,8 @@
 """Bispectrum of the density of neighbors on the 3-sphere.
 
 A. P. Bartók, M. C. Payne, R. Kondor and G. Csányi, Phys. Rev. Lett. 104, 136403 (2010); in the form of A. P. Thompson,
-L. P. Swiler, C. R. Trott, S. M. Foiles and G. J. Tucker, J. Comput. Phys. 285, 316 (2015), whose equations are numbered
-here; densities by element after M. A. Cusentino, M. A. Wood and A. P. Thompson, J. Phys. Chem. A 124, 5456 (2020).
+L. P. Swiler, C. R. Trott, S. M. Foiles and G. J. Tucker, J. Comput. Phys. 285, 316 (2015); densities by element after
+M. A. Cusentino, M. A. Wood and A. P. Thompson, J. Phys. Chem. A 124, 5456 (2020). The definition is in ``nn.sphere``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ bispectrum = fused("bispectrum", kernel.run, definition, kernel.shape)
 
 
 class Bispectrum(Descriptor):
-    r"""``B_j1j2j = sum c^j*_m'm C^jm_j1m1j2m2 C^jm'_j1m1'j2m2' c^j1_m1'm1 c^j2_m2'm2`` of
-    ``c^j_i = 1 + sum_k f(r_ik) w_k U^j(theta, r_ik / r_ik)``.
+    """Invariants of the sums of neighbors ``c^j_i = 1 + sum_k f(r_ik) w_k U^j_ik``, which are matrices::
+
+        B_j1j2j = sum c^j*_m'm C^jm_j1m1j2m2 C^jm'_j1m1'j2m2' c^j1_m1'm1 c^j2_m2'm2
 
     A neighbor at distance ``r`` is a point of the 3-sphere: its direction, and a third angle that grows with distance,
     ``theta = rfac0 pi (r - rmin0) / (r_c - rmin0)``; ``U^j`` are the harmonics there. ``f`` falls as a cosine from 1 at
@@ -97,16 +98,16 @@ class Bispectrum(Descriptor):
         # B^j_j1j2 (2 j1 + 1) = B^j1_jj2 (2 j + 1): those whose j is not the largest follow from those whose j is.
         scale = [(j + 1) / (max(j1, j) + 1) / (j + 1 if bnorm else 1) for j1, _, j in self.triples]
         scale = torch.tensor(scale, dtype=torch.float64).repeat(s.n_densities**3)
-        self.register_buffer("scale", scale, persistent=False)
+        self.scale = scale  # not a buffer: it must not be rounded by a visit to float32; nor what follows
         lone = torch.stack([_of_lone_atom(s, known, e)[columns] for e in range(n)])
-        self.register_buffer("zero", lone * scale * bzero, persistent=False)
+        self.zero = lone * scale * bzero
 
     def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
         species = self.species(graph.numbers)
         B = bispectrum(graph.vectors, [graph.i, graph.j, graph.first, species], self.spec)
         if self.components != "snap":
             B = B.index_select(1, self.columns)
-        return B * self.scale - self.zero.index_select(0, species)
+        return B * self.scale.to(B) - self.zero.to(B).index_select(0, species)
 
 
 def gap_triples(twojmax: int) -> list[tuple[int, int, int]]:
@@ -142,11 +143,13 @@ def _of_each(name: str, given: dict | None, elements: Sequence[str], default: li
 def _check(radii, cutoff, twojmax, rfac0, rmin0, inner, components) -> None:
     if not isinstance(twojmax, int) or not 0 <= twojmax <= 20:
         raise ValueError(f"twojmax is twice the largest degree, an integer from 0 to 20; got {twojmax!r}")
+    if cutoff <= 0:
+        raise ValueError(f"cutoff must be positive, got {cutoff!r}")
     if min(radii) <= 0:
         raise ValueError(f"radii must be positive, got {min(radii)!r}")
     smallest = cutoff * min(radii) / max(radii)
     if not 0 <= rmin0 < 0.5 * smallest:
-        raise ValueError(f"rmin0 must be from 0 to below half the shortest cutoff, {smallest:g} Å; got {rmin0!r}")
+        raise ValueError(f"rmin0 must be from 0 to below half the shortest cutoff, {smallest / 2:g} Å; got {rmin0!r}")
     if not 0 < rfac0 <= 1:
         raise ValueError(f"rfac0 is the share of the sphere that is used, above 0 and up to 1; got {rfac0!r}")
     if inner is not None and any(len(x) != 2 or x[1] <= 0 for x in inner):

@@ -1,6 +1,6 @@
 """The density of neighbors on the 3-sphere and its bispectrum, plainly; the same again in ``kernels.bispectrum``.
 
-Equations as numbered by A. P. Thompson et al., J. Comput. Phys. 285, 316 (2015).
+A. P. Bartók et al., Phys. Rev. Lett. 104, 136403 (2010); A. P. Thompson et al., J. Comput. Phys. 285, 316 (2015).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def definition(
         middle, half = vectors.new_tensor(s.inner).T
         middle, half = 0.5 * (middle[center] + middle[neighbor]), 0.5 * (half[center] + half[neighbor])
         f = f * (1 - falling((r - middle + half) / (2 * half)))
-    f = torch.where(inside, f * vectors.new_tensor(s.weights)[neighbor], 0.0)  # Eq. 2, weighted
+    f = torch.where(inside, f * vectors.new_tensor(s.weights)[neighbor], 0.0)
     theta = s.rfac0 * torch.pi * (r - s.rmin0) / (r_c - s.rmin0)
     x, y, z = vectors.unbind(1)
     z0 = r / torch.tan(theta)
@@ -70,13 +70,13 @@ def definition(
     own = torch.nn.functional.one_hot(species if s.chem else torch.zeros_like(species), n)
     own = torch.ones_like(own) if s.wselfall else own
     c = []
-    for U in wigner_matrices(a, b, s.twojmax):  # Eq. 3
+    for U in wigner_matrices(a, b, s.twojmax):
         size = U.shape[1]
         self_term = own[:, :, None, None] * torch.eye(size, dtype=U.dtype, device=U.device)
         around = U.new_zeros(n_atoms * n, size, size).index_add(0, i * n + density, f[:, None, None] * U)
         c.append(self_term + around.reshape(n_atoms, n, size, size))
     B = []
-    for j1, j2, j in triples(s.twojmax):  # Eq. 5
+    for j1, j2, j in triples(s.twojmax):
         C = torch.from_numpy(clebsch_gordan(j1, j2, j)).to(c[0])
         Z = torch.einsum("iuac,ivbd,abm,cdn->iuvmn", c[j1], c[j2], C, C)
         B.append(torch.einsum("iuvmn,iwmn->iuvw", Z, c[j].conj()).real)

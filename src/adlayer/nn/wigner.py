@@ -51,7 +51,7 @@ def wigner_matrices(
 ) -> list[Complex[Tensor, "n rows columns"]]:
     """``U^j`` of the rotations ``[[a*, -b*], [b, a]]``, ``|a|² + |b|² = 1``, for ``tj = 0 .. tj_max``.
 
-    All but the last row of ``U^j`` follow from the row of the same number of ``U^(j-1/2)`` (Eq. 4.8.2.15)::
+    All but the last row of ``U^j`` follow from the row of the same number of ``U^(j-1/2)`` (Section 4.8.2)::
 
         sqrt(tj - m') U^j_m'm = sqrt(tj - m) a* U^(j-1/2)_m'm - sqrt(m) b* U^(j-1/2)_m',m-1
 

@@ -1,6 +1,6 @@
 """Spectral neighbor analysis potential: A. P. Thompson et al., J. Comput. Phys. 285, 316 (2015).
 
-Quadratic: M. A. Wood and A. P. Thompson, J. Chem. Phys. 148, 241721 (2018), Eq. 13.
+Quadratic: M. A. Wood and A. P. Thompson, J. Chem. Phys. 148, 241721 (2018).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ..kernels.bonds import bond_energies
 from ..kernels.snap import Polynomial, energies
 from ..kernels.snap_design import design
 from ..potential import Design, PerAtom, Potential, Species
+
+MOST = 30_000  # coefficients of one element: normal equations of more do not fit into a few GB
 
 
 class SNAP(Potential):
@@ -53,6 +55,11 @@ class SNAP(Potential):
         self.species = Species(elements)
         K = self.descriptor.n_features
         self.n_coefficients = 1 + K + (K * (K + 1) // 2 if quadratic else 0)  # of one element
+        if self.n_coefficients > MOST:
+            raise ValueError(
+                f"SNAP: {K} components would have {self.n_coefficients} coefficients for each element, more than "
+                f"{MOST}; take a smaller twojmax, or leave out quadratic or chem"
+            )
         self.c = nn.Parameter(torch.zeros(len(elements), self.n_coefficients, dtype=torch.float64))
         self._start()
 
