@@ -169,7 +169,7 @@ def most_evident(
     def with_slope(x):
         x = torch.tensor(x, requires_grad=True)
         y = value(x)
-        return float(y), torch.autograd.grad(y, x)[0].numpy()
+        return float(y.detach()), torch.autograd.grad(y, x)[0].numpy()
 
     start = torch.zeros(n + len(triangles), dtype=torch.float64).numpy()
     found = minimize(with_slope, start, jac=True, method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(start))

@@ -32,7 +32,7 @@ def choose_points(
         generator: of random numbers.
     """
     if how == "uniform" and x.shape[1] == 1:
-        return torch.linspace(float(x.min()), float(x.max()), n, dtype=x.dtype)[:, None]
+        return torch.linspace(float(x.min()), float(x.max()), n, dtype=torch.float64).to(x)[:, None]
     if n >= len(x):
         return x.unique(dim=0)
     chosen = {
@@ -47,7 +47,7 @@ def choose_points(
 
 
 def _variance(x: Tensor, n: int, kernel: Callable) -> Int[Tensor, "_"]:
-    left, chosen = torch.ones(len(x), dtype=x.dtype), []
+    left, chosen = x.new_ones(len(x)), []
     L = x.new_empty(len(x), n)
     for m in range(n):
         best = int(left.argmax())
@@ -65,7 +65,7 @@ def _cur(x: Tensor, n: int, generator: torch.Generator) -> Int[Tensor, "n"]:
     values, vectors = torch.linalg.eigh(x.T @ x)
     keep = (values > 1e-12 * values[-1]).nonzero().flatten()[-n:]
     leverage = (x @ vectors[:, keep]).square().div(values[keep]).sum(1)
-    return torch.multinomial(leverage, n, generator=generator)
+    return torch.multinomial(leverage.cpu(), n, generator=generator)
 
 
 def _farthest(x: Tensor, n: int) -> Int[Tensor, "n"]:

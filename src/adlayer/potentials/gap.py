@@ -324,7 +324,7 @@ class GAP(Potential):
         points: how environments are chosen; see ``nn.sparse_points``.
     """
 
-    small = {"elements": ["Si", "H"], "cutoff": 4.0, "n_max": 2, "l_max": 2, "n_sparse": 3, "pairs": 3, "triplets": 2}
+    small = {"elements": ["Si", "H"], "cutoff": 4.0, "n_max": 2, "l_max": 2, "n_sparse": 3, "pairs": 3}
 
     def __init__(
         self,
@@ -371,7 +371,7 @@ class GAP(Potential):
         return torch.cat([p.covariances() + k for k, p in enumerate(self.sum.parts)])
 
     def rescale(self, factors: Float[Tensor, "covariances"]) -> None:
-        for p, factor in zip(self.sum.parts, factors):
+        for p, factor in zip(self.sum.parts, factors.split(1)):
             p.rescale(factor)
 
     def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]]:

@@ -85,16 +85,17 @@ class SparseKernel(Potential, ABC):
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Choose the points among what occurs."""
         generator = torch.Generator().manual_seed(0)
-        found: list[list[Tensor]] = [[] for _ in range(self.n_groups)]
+        found = [self.points.new_zeros(0, self.points.shape[1]) for _ in range(self.n_groups)]
+        keys = [torch.zeros(0) for _ in found]  # of all that came, those of the lowest keys are kept: any as likely
         for graph in graphs:
             x, group = self.instances(graph)
             for g in group.unique().tolist():
-                of = x[group == g]
-                found[g].append(of[torch.randperm(len(of), generator=generator)[:_MOST]])
+                of = torch.cat([found[g], x[group == g]])
+                key = torch.cat([keys[g], torch.rand(len(of) - len(keys[g]), generator=generator)])
+                kept = key.argsort()[:_MOST]
+                found[g], keys[g] = of[kept], key[kept]
         points = []
-        for g, parts in enumerate(found):
-            x = torch.cat(parts) if parts else self.points.new_zeros(0, self.points.shape[1])
-            x = x[torch.randperm(len(x), generator=generator)[:_MOST]]
+        for g, x in enumerate(found):
             self.adapt(g, x)
             kernel = partial(self.kernel, group=g)
             points.append(choose_points(x, self.n_sparse, self.how, kernel, generator) if len(x) else x)
