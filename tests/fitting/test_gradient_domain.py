@@ -11,12 +11,12 @@ from adlayer.kernels.gradient_domain import force_covariance
 from adlayer.nn.gradient_domain import (
     as_matrices,
     energies,
+    energies_and_slopes,
     inverse_distances,
     on_atoms,
     pair_permutations,
     pair_vectors,
     recover_permutations,
-    slopes,
 )
 from adlayer.potential import Evaluator
 from adlayer.potentials.morse import Morse
@@ -71,8 +71,10 @@ def test_slopes():
     x, points, weights = (torch.rand(n, 6, generator=rng, dtype=torch.float64) for n in (2, 5, 5))
     x.requires_grad_()
     moved = pair_permutations(GROUP)
-    (g,) = torch.autograd.grad(energies(x, points, weights, moved, torch.tensor(1.3, dtype=torch.float64)).sum(), x)
-    torch.testing.assert_close(slopes(x.detach(), points, weights, moved, 1.3), g)
+    E = energies(x, points, weights, moved, torch.tensor(1.3, dtype=torch.float64))
+    (g,) = torch.autograd.grad(E.sum(), x)
+    for same, expected in zip(energies_and_slopes(x.detach(), points, weights, moved, 1.3), (E.detach(), g)):
+        torch.testing.assert_close(same, expected)
     s = rattled(molecule("NH3"), 2, 0.1)
     R = s.positions.clone().requires_grad_()
     x, slope = inverse_distances(pair_vectors(s.with_positions(R), 4))

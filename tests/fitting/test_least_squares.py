@@ -9,7 +9,7 @@ from pair_basis import PairBasis, copper, labeled, water
 from adlayer import Graph, Prediction, ReferenceEnergies, build, evaluate
 from adlayer.data import Dataset
 from adlayer.fitting import LeastSquares, fit
-from adlayer.fitting.least_squares import Rows, Parts
+from adlayer.fitting.least_squares import Parts, Rows
 from adlayer.fitting.regression import reduced, regress, triangle_by_normal_equations, triangle_by_qr
 from adlayer.fitting.weights import Weights
 from adlayer.potentials.lennard_jones import LennardJones

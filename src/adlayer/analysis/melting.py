@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..potential import Evaluate
 
 REACH = 1.35  # of neighbors, in distances to the nearest: between the first and the second shell
-MOBILE = 0.15  # Lindemann's index of the distances to them, above which an atom counts as mobile
+MOBILE = 0.1  # Lindemann's index of the distances to them, above which an atom counts as mobile
 SHELLS = 6
 WINDOW = 10  # frames in a pause between exchanges, and as many exchanges between two pauses
 SAMPLES = 200  # energies of each replica that are reweighted, at most

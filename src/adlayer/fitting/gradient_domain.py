@@ -19,12 +19,12 @@ from ..kernels.gradient_domain import force_covariance
 from ..nn.gradient_domain import (
     along_pairs,
     as_matrices,
+    energies_and_slopes,
     inverse_distances,
     on_atoms,
     pair_permutations,
     pair_vectors,
     recover_permutations,
-    slopes,
 )
 from ..potential import Potential
 from .fit import Fit, Fitted, Progress
@@ -181,11 +181,9 @@ class Frames:
         weights: Float[Tensor, "M D"],
         permutations: Int[Tensor, "P n"],
         sigma: float,
-        chunk: int = 500,
     ) -> Float[Tensor, "N n 3"]:
         """What points with weights say about the forces on these frames."""
-        moved = pair_permutations(permutations)
-        g = torch.cat([slopes(x, points, weights, moved, sigma) for x in self.x.split(chunk)])
+        _, g = energies_and_slopes(self.x, points, weights, pair_permutations(permutations), sigma)
         return -on_atoms(self.slope, g, self.n)
 
 

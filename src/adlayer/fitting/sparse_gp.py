@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..data import Dataset
 
 KINDS = ("energy", "forces", "virial")
+_FAR = 4.6  # hyperparameters are sought within a factor of 100: huge deltas drown energies in rounding
 _FREE = 1e3  # prior of reference energies beside their guess, eV: as good as none
 
 
@@ -172,7 +173,7 @@ def most_evident(
         return float(y.detach()), torch.autograd.grad(y, x)[0].numpy()
 
     start = torch.zeros(n + len(triangles), dtype=torch.float64).numpy()
-    found = minimize(with_slope, start, jac=True, method="L-BFGS-B", bounds=[(-9.0, 9.0)] * len(start))
+    found = minimize(with_slope, start, jac=True, method="L-BFGS-B", bounds=[(-_FAR, _FAR)] * len(start))
     x = torch.from_numpy(found.x).exp()
     return x[:n], x[n:].tolist()
 

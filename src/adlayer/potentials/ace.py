@@ -8,6 +8,7 @@ Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import exp
 
 import torch
 from ase.data import atomic_numbers, covalent_radii
@@ -43,6 +44,8 @@ class ACE(Potential):
         pair: number of functions of the pair potential; 0 takes those of the other orders.
         radial: bessel, agnesi, morse, inverse or chebyshev; see ``nn.radial_polynomials``.
         embedding: linear, or finnis-sinclair, which is not fitted by least squares.
+        decay: two rates, of ``n`` and of ``l``, of an exponential prior in place of the algebraic one (see
+            ``penalty``); (0.5, 0.25) suits molecules, where few frames must fix many functions.
     """
 
     small = {"elements": ["Si", "H", "Cu", "O"], "cutoff": 4.0, "order": 2, "degree": 5.0, "pair": 3}
@@ -60,14 +63,17 @@ class ACE(Potential):
         pair: int = 12,
         radial: str = "bessel",
         embedding: str = "linear",
+        decay: list | None = None,
     ):
         super().__init__()
         if not 1 <= order <= 6:
             raise ValueError(f"order must be 1 to 6, got {order}")
         if embedding not in EMBEDDINGS:
             raise ValueError(f"embedding must be one of {', '.join(EMBEDDINGS)}; got {embedding!r}")
+        if decay is not None and (len(decay) != 2 or min(decay) < 0):
+            raise ValueError(f"decay must be two rates from 0 upwards, of n and of l; got {decay!r}")
         self.cutoff, self.elements, self.embedding = float(cutoff), tuple(elements), embedding
-        self.species, self.weight_l, self.pair = Species(elements), weight_l, pair
+        self.species, self.weight_l, self.pair, self.decay = Species(elements), weight_l, pair, decay
         functions = select(len(elements), order, degree, weight_l, n_max, l_max, pair)
         n = 1 + max((c.n for f in functions for c in f), default=-1)
         many = preset(radial, max(n - pair, 0), self.cutoff)
@@ -117,8 +123,18 @@ class ACE(Potential):
         self.c.data.copy_(values.reshape(self.c.shape))
 
     def penalty(self) -> Float[Tensor, "K"]:
-        """``sum_k n_k^2 + (weight_l l_k)^2`` of each function (after Witt et al.): rough functions cost more."""
-        cost = [sum(n * n + (self.weight_l * l) ** 2 for n, l in self.degrees(f)) for f in self.functions]
+        """Rough functions cost more: ``sum_k n_k^2 + (weight_l l_k)^2`` of each (after Witt et al.).
+
+        With ``decay = (a, b)`` it is ``exp(2 sum_k (a n_k + b l_k))``, and 1 for the pair potential: what a function is
+        expected to add, its coefficient times its root mean square over the data, falls by a factor for every step of
+        ``n`` or ``l``, as the coefficients of an analytic function do.
+        """
+        if self.decay is None:
+            cost = [sum(n * n + (self.weight_l * l) ** 2 for n, l in self.degrees(f)) for f in self.functions]
+        else:
+            a, b = self.decay
+            steps = [sum(a * n + b * l for n, l in self.degrees(f)) for f in self.functions]
+            cost = [1.0 if f[0].n < self.pair else exp(2 * x) for f, x in zip(self.functions, steps)]
         return torch.tensor(cost, dtype=self.c.dtype, device=self.c.device).repeat(len(self.elements))
 
     @property

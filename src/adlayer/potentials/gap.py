@@ -53,7 +53,7 @@ class PairGP(SparseKernel):
         theta: float = 1.0,
         transition: float = 0.5,
         points: str = "uniform",
-        jitter: float = 1e-10,
+        jitter: float = 1e-8,
     ):
         super().__init__()
         self.cutoff, self.elements, self.transition = float(cutoff), tuple(elements), float(transition)
@@ -124,7 +124,7 @@ class TripletGP(SparseKernel):
         theta: float = 1.0,
         transition: float = 0.5,
         points: str = "uniform",
-        jitter: float = 1e-10,
+        jitter: float = 1e-8,
     ):
         super().__init__()
         self.cutoff, self.elements, self.transition = float(cutoff), tuple(elements), float(transition)

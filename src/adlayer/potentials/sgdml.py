@@ -10,8 +10,16 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..graph import Graph
-from ..nn.gradient_domain import energies, inverse_distances, pair_permutations, pair_vectors
-from ..potential import PerAtom, Potential
+from ..kernels import use_fused
+from ..nn.gradient_domain import (
+    energies,
+    energies_and_slopes,
+    inverse_distances,
+    on_atoms,
+    pair_permutations,
+    pair_vectors,
+)
+from ..potential import PerAtom, Potential, Prediction, gather
 from ..structures import Structures
 
 
@@ -100,6 +108,20 @@ class SGDML(Potential):
         x, _ = inverse_distances(pair_vectors(graph.structures, n))
         E = energies(x, self.points, self.weights, pair_permutations(self.permutations), self.sigma)
         return PerAtom(((E + self.constant) / n)[graph.structures.system])
+
+    @torch.no_grad()
+    def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction | None:
+        """What ``forward`` and its derivatives give, in a few matrix products."""
+        s, n = graph.structures.to(self.dtype), len(self.numbers)
+        if n == 0 or not use_fused(s.positions):
+            return None
+        v = pair_vectors(s, n)
+        x, slope = inverse_distances(v)
+        moved = pair_permutations(self.permutations)
+        E, g = energies_and_slopes(x, self.points, self.weights, moved, self.sigma)
+        said = PerAtom(((E + self.constant) / n)[s.system])
+        F = -on_atoms(slope, g, n).view(-1, 3) if forces else None
+        return gather(s, said, F, v.mT @ (slope * g[..., None]) if stress else None)
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         """There are as many points as were saved."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import plots
 from .fit import calibration_section, error_rows, parity_figure, provenance
-from .page import Report
+from .page import Report, number
 from .picture import picture
 from .style import style
 
@@ -127,7 +127,7 @@ def _studies(report: Report, job: Job, studies: Mapping[str, Findings]) -> None:
 
 
 def _with_error(q: Quantity) -> Any:
-    return q.value if q.std is None else f"{q.value:.4g} ± {q.std:.1g}"
+    return q.value if q.std is None else f"{number(q.value)} ± {q.std:.2g}"
 
 
 def _physics(report: Report, job: Job, found: Mapping[str, Mapping[str, Findings]]) -> None:
