@@ -95,7 +95,7 @@ class SeE2A(Descriptor):
 
         Returns the largest error of a table, in units of the largest output of its network.
         """
-        table = tabulated(self.eval().embedding.networks, self.environment.known, shortest)
+        table = tabulated(self.embedding.networks, self.environment.known, shortest)
         if table is None:
             raise ValueError(f"no table of these networks down to {shortest} Å is good enough; try a larger distance")
         return table.error
@@ -303,6 +303,7 @@ class Embedding(nn.Module):
             ResidualNetwork([1, *nodes], activation, timestep, generator=generator)
             for _ in range(n_elements if one_side else n_elements**2)
         )
+        self.eval()  # a fit says train(); until then, the kernel and its tables serve
 
     def kind(self, first: Int[Tensor, "rows"], second: Int[Tensor, "rows"]) -> Int[Tensor, "rows"]:
         """Which network."""

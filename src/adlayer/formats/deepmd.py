@@ -74,7 +74,7 @@ def read(path: Path) -> DeepPotential:
     _set_networks(path, potential.networks, fitting["nets"]["networks"])
     bias = np.reshape(fitting["@variables"]["bias_atom_e"], -1) + np.reshape(model["@variables"]["out_bias"], -1)
     potential.energies.copy_(torch.from_numpy(bias))
-    return potential.eval()
+    return potential
 
 
 def _descriptor(path: Path, data: dict, elements: list[str]) -> Descriptor:

@@ -72,5 +72,4 @@ class DeepPotential(Potential):
         Args:
             shortest: distance down to which the tables reach, Å; they grow when atoms come closer.
         """
-        self.eval()
         return max([d.compress(shortest) for d in self.descriptor.modules() if isinstance(d, SeE2A)], default=0.0)
