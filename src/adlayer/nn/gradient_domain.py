@@ -40,11 +40,13 @@ def pair_permutations(permutations: Int[Tensor, "P n"]) -> Int[Tensor, "P D"]:
     return place[permutations[:, i], permutations[:, j]]
 
 
-def pair_vectors(structures: Structures, n_atoms: int) -> Float[Tensor, "systems D 3"]:
-    """``r_i - r_j`` of all pairs of every structure, of their nearest images; all have as many atoms."""
+def pair_vectors(structures: Structures, n_atoms: int, periodic: bool = True) -> Float[Tensor, "systems D 3"]:
+    """``r_i - r_j`` of all pairs of every structure, where periodic of nearest images; all have as many atoms."""
     i, j = (k.to(structures.device) for k in pairs(n_atoms))
     R = structures.positions.view(-1, n_atoms, 3)
     v = R[:, i] - R[:, j]
+    if not periodic:
+        return v
     cell = structures.cell * structures.pbc[:, :, None]
     with torch.no_grad():
         whole = -torch.round(v @ torch.linalg.pinv(cell))  # as far as lattice vectors are at right angles; then others

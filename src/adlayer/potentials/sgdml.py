@@ -115,7 +115,7 @@ class SGDML(Potential):
         s, n = graph.structures.to(self.dtype), len(self.numbers)
         if n == 0 or not use_fused(s.positions):
             return None
-        v = pair_vectors(s, n)
+        v = pair_vectors(s, n, bool(s.pbc.any()))
         x, slope = inverse_distances(v)
         moved = pair_permutations(self.permutations)
         E, g = energies_and_slopes(x, self.points, self.weights, moved, self.sigma)
