@@ -51,6 +51,20 @@ def test_functions_are_linearly_independent():
     assert float(S[-1] / S[0]) > 1e-10
 
 
+def test_exponential_prior_falls_by_a_factor_for_each_step():
+    """Twice the rate per step in the penalty, which is a precision: products of factors have products of penalties."""
+    potential = ACE(["Cu", "O"], cutoff=4.0, order=3, degree=6.0, weight_l=1.0, pair=3, decay=[0.5, 0.25])
+    penalty = dict(zip(potential.functions, potential.penalty()[: potential.n_functions].tolist()))
+    assert {penalty[f] for f in penalty if f[0].n < 3} == {1.0}
+    first = {tuple(potential.degrees(f)): x for f, x in penalty.items() if f[0].n >= 3}
+    assert first[(1, 0), (1, 0)] == pytest.approx(np.exp(2 * 0.5 * 2))
+    assert first[(1, 0), (2, 0)] / first[(1, 0), (1, 0)] == pytest.approx(np.exp(2 * 0.5))
+    assert first[(1, 1), (1, 1)] / first[(1, 0), (1, 0)] == pytest.approx(np.exp(2 * 0.25 * 2))
+    assert first[(1, 0), (1, 0), (1, 0)] == pytest.approx(first[(1, 0), (1, 0)] ** 1.5)
+    with pytest.raises(ValueError, match="decay must be two rates"):
+        ACE(["Cu"], decay=[0.5])
+
+
 def test_tables_by_order():
     functions = select(1, 3, None, 1.5, [5, 3, 2], [0, 2, 1], pair=0)
     assert sum(len(f) == 1 for f in functions) == 5
