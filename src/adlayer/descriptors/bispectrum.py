@@ -29,7 +29,9 @@ bispectrum = fused("bispectrum", kernel.run, definition, kernel.shape)
 
 
 class Bispectrum(Descriptor):
-    """Invariants of the sums of neighbors ``c^j_i = 1 + sum_k f(r_ik) w_k U^j_ik``, which are matrices::
+    """Invariants of the sums of neighbors ``c^j_i = 1 + sum_k f(r_ik) w_k U^j_ik``, which are matrices.
+
+    They are::
 
         B_j1j2j = sum c^j*_m'm C^jm_j1m1j2m2 C^jm'_j1m1'j2m2' c^j1_m1'm1 c^j2_m2'm2
 
