@@ -48,10 +48,10 @@ def adlayer_side(data, frames: int):
     start = time.process_time()
     made = train(frames)
     seconds = time.process_time() - start
-    evaluate = Evaluator(made, stress=False)
+    evaluate, molecule = Evaluator(made, stress=False), Structures.from_ase(Atoms(data["z"], data["R_train"][0]))
 
     def predict(r):
-        said = evaluate(Structures.from_ase(Atoms(data["z"], r)))
+        said = evaluate(molecule.with_positions(torch.from_numpy(r)))
         return float(said.energy), said.forces.numpy()
 
     return seconds, len(made.permutations), predict
