@@ -12,7 +12,7 @@ from adlayer.formats import read_potential, sgdml, write_potential
 from adlayer.potential import Prediction
 from adlayer.potentials.lennard_jones import LennardJones
 from adlayer.potentials.sgdml import SGDML
-from adlayer.units import KCAL_PER_MOL
+from adlayer.units import BOHR, HARTREE, KCAL_PER_MOL
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 
@@ -58,6 +58,21 @@ def test_trained_as_sgdml(name, solver, reference):
         first = Prediction(in_ev(table["energy"]), in_ev(table["forces"], 3))
     torch.testing.assert_close(second.energy, first.energy, rtol=0, atol=1e-5)
     torch.testing.assert_close(second.forces, first.forces, rtol=0, atol=1e-5)
+
+
+def test_units(reference, tmp_path):
+    """The same model in bohr and hartree."""
+    with np.load(REFERENCE / "sgdml_free.npz", allow_pickle=True) as file:
+        model = dict(file)
+    for name in ("R_desc", "sig", "R_d_desc_alpha"):
+        model[name] = model[name] * BOHR
+    for name in ("std", "c"):
+        model[name] = model[name] * KCAL_PER_MOL / HARTREE
+    np.savez(tmp_path / "atomic.npz", **{**model, "r_unit": "bohr", "e_unit": "hartree"})
+    s = structures_of(reference("sgdml.json")["free"]["positions"], None)
+    a, b = (evaluate(read_potential(f), s) for f in (REFERENCE / "sgdml_free.npz", tmp_path / "atomic.npz"))
+    torch.testing.assert_close(a.energy, b.energy)
+    torch.testing.assert_close(a.forces, b.forces)
 
 
 def test_written_models_read_back(tmp_path):

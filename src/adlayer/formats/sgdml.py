@@ -42,10 +42,10 @@ def read(path: Path) -> SGDML:
     length = _unit(path, model, "r_unit", "Ang", LENGTH)
     numbers, permutations = (torch.from_numpy(np.atleast_1d(model[k]).astype(np.int64)) for k in ("z", "perms"))
     made = SGDML(float(model["sig"]) / length)
-    # E = std sum (x - x_i) · w_i h(x - x_i), in its units; w is an energy by length, h of no unit but 1/sigma².
+    # E = std sum (x - x_i) · w_i h: x and sigma are inverse lengths, h the square of a length, w energy by length.
     points, weights = torch.from_numpy(model["R_desc"].T.copy()), torch.from_numpy(model["R_d_desc_alpha"])
-    weights = weights * float(model.get("std", 1.0)) * energy * length
-    made.place(numbers, permutations, points / length, weights * length**2, float(model["c"]) * energy)
+    weights = weights * (float(model.get("std", 1.0)) * energy / length)
+    made.place(numbers, permutations, points / length, weights, float(model["c"]) * energy)
     if "lattice" in model:
         made.cell.copy_(torch.from_numpy(model["lattice"].T * length))
     return made

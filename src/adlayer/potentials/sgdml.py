@@ -84,7 +84,7 @@ class SGDML(Potential):
         weights: Float[Tensor, "M D"],
         constant: float = 0.0,
     ) -> None:
-        """Set what a fit finds: atomic numbers, the group, inverse distances (1/Å), weights (eV Å), energy (eV)."""
+        """Set what a fit finds: atomic numbers, the group, inverse distances (1/Å), weights (eV/Å), energy (eV)."""
         self.numbers, self.permutations = numbers.to(self.numbers), permutations.to(self.permutations)
         self.points, self.weights = points.to(self.points), weights.to(self.weights)
         self.constant.fill_(constant)
