@@ -45,7 +45,7 @@ class ACE(Potential):
         radial: bessel, agnesi, morse, inverse or chebyshev; see ``nn.radial_polynomials``.
         embedding: linear, or finnis-sinclair, which is not fitted by least squares.
         decay: two rates, of ``n`` and of ``l``, of an exponential prior in place of the algebraic one (see
-            ``penalty``); (0.5, 0.25) suits molecules known from tens of frames, with hundreds it no longer matters.
+            ``penalty``); (0.5, 0.25) suits molecules known from tens of frames; with a thousand it did not matter.
     """
 
     small = {"elements": ["Si", "H", "Cu", "O"], "cutoff": 4.0, "order": 2, "degree": 5.0, "pair": 3}
