@@ -223,6 +223,28 @@ def _spell(hint: Any) -> str:
     return spelled.get(hint, getattr(hint, "__name__", str(hint)))
 
 
+def with_elements(spec: Any, elements: Sequence[str]) -> Any:
+    """``{ClassName: {arguments}}`` in which every class that needs ``elements`` and is not told them has these.
+
+    Classes within the arguments of another have those of the outer one.
+    """
+    if isinstance(spec, list | tuple):
+        return [with_elements(x, elements) for x in spec]
+    if not isinstance(spec, Mapping):
+        return spec
+    found = {}
+    for name, value in spec.items():
+        inner = elements
+        if (isinstance(value, Mapping) or value is True) and _names_a_class(str(name)):
+            wanted = inspect.signature(find_class(name)).parameters.get("elements")
+            value = {} if value is True else dict(value)
+            if wanted is not None and wanted.default is inspect.Parameter.empty:
+                value.setdefault("elements", list(elements))
+            inner = value.get("elements") or elements
+        found[name] = with_elements(value, inner)
+    return found
+
+
 def describe(thing: Any) -> Any:
     """Write an object down as ``{ClassName: {arguments}}``, the inverse of ``build``."""
     if isinstance(thing, Part):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
+from ase.data import atomic_numbers
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .config import Part
+from .config import Part, build, with_elements
 from .graph import Graph
 
 
@@ -43,3 +44,14 @@ class Descriptor(Part, nn.Module, ABC):
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Set what is learned from the structures before a fit, such as statistics; by default nothing."""
+
+
+def make_descriptor(spec: Descriptor | Mapping[str, Any] | str, elements: Iterable[str]) -> Descriptor:
+    """The descriptor that ``{ClassName: {arguments}}`` describes.
+
+    Args:
+        spec: one class name with its arguments.
+        elements: what stands in for an argument ``elements`` that is not given, taken by atomic number.
+    """
+    known = sorted(elements, key=lambda e: atomic_numbers[e])
+    return build(with_elements({spec: {}} if isinstance(spec, str) else spec, known), Descriptor)

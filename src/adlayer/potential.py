@@ -13,7 +13,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from .config import Part, build, find_class
+from .config import Part, build, find_class, with_elements
 from .graph import Graph
 from .kernels.edges import forces_from_edges, virial_from_edges
 from .neighbors import NeighborList
@@ -215,7 +215,8 @@ def make_potential(spec: Potential | Mapping[str, Any] | str, elements: Iterable
 
     Args:
         spec: ``{ClassName: {arguments}, ...}``.
-        elements: what stands in for an argument ``elements`` that is not given; taken by atomic number.
+        elements: what stands in for an argument ``elements`` that is not given, that of a descriptor inside as well;
+            taken by atomic number.
     """
     if isinstance(spec, Potential):
         return spec
@@ -230,7 +231,8 @@ def make_potential(spec: Potential | Mapping[str, Any] | str, elements: Iterable
             arguments is True or (isinstance(arguments, Mapping) and "elements" not in arguments)
         ):
             arguments = {"elements": known, **({} if arguments is True else arguments)}
-        parts.append(build({name: arguments}, Potential))
+        inner = arguments.get("elements", known) if isinstance(arguments, Mapping) else known
+        parts.append(build({name: with_elements(arguments, inner)}, Potential))
     return parts[0] if len(parts) == 1 else Sum(parts)
 
 

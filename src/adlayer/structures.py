@@ -178,3 +178,14 @@ class Structures:
 def sum_systems(x: Float[Tensor, "atoms *f"], structures: Structures) -> Float[Tensor, "systems *f"]:
     """Add up what the atoms of each structure have."""
     return x.new_zeros(structures.n_systems, *x.shape[1:]).index_add(0, structures.system, x)
+
+
+def chunks(structures: Structures, atoms: int = 2000) -> list[range]:
+    """Consecutive structures in batches of at most so many atoms (at least one structure each)."""
+    out, start, n = [], 0, 0
+    for s, count in enumerate(structures.counts.tolist()):
+        if s > start and n + count > atoms:
+            out.append(range(start, s))
+            start, n = s, 0
+        n += count
+    return [*out, range(start, len(structures))] if len(structures) else out

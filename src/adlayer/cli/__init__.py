@@ -10,6 +10,7 @@ from .. import __version__
 from .catalog import completion, list_, show
 from .command import verbatim
 from .data import check, predict
+from .describe import describe
 from .errors import explain
 from .fit import cutoff_test, fit, learning_curve, search
 from .job import report, run
@@ -40,7 +41,8 @@ def commands(debug: bool) -> None:
     """From a surface to an interatomic potential that can be trusted."""
 
 
-for _command in (run, fit, predict, check, list_, show, report, learning_curve, cutoff_test, search, completion):
+_COMMANDS = (run, fit, predict, check, list_, show, report, learning_curve, cutoff_test, search, describe, completion)
+for _command in _COMMANDS:
     commands.add_command(_command)
 
 

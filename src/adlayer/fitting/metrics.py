@@ -8,22 +8,11 @@ import torch
 
 from ..graph import Graph
 from ..potential import Potential, Prediction, evaluate
-from ..structures import Structures
+from ..structures import Structures, chunks
 from .weights import residuals
 
 if TYPE_CHECKING:
     from ..data import Dataset
-
-
-def chunks(structures: Structures, atoms: int = 2000) -> list[range]:
-    """Consecutive structures in batches of at most so many atoms (at least one structure each)."""
-    out, start, n = [], 0, 0
-    for s, count in enumerate(structures.counts.tolist()):
-        if s > start and n + count > atoms:
-            out.append(range(start, s))
-            start, n = s, 0
-        n += count
-    return [*out, range(start, len(structures))] if len(structures) else out
 
 
 def predict(potential: Potential, structures: Structures, *, stress: bool = True, atoms: int = 2000) -> Prediction:
