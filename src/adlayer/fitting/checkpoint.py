@@ -24,17 +24,18 @@ _MAY_CHANGE = ("epochs", "seconds", "patience", "memory", "save_every")  # betwe
 def fingerprint(method: Fit, potential: Potential, train: Dataset, valid: Dataset | None, seed: int) -> dict[str, Any]:
     """What must be the same for a fit to be the same fit."""
     arguments = {k: v for k, v in describe(method)[type(method).__name__].items() if k not in _MAY_CHANGE}
-    sets = {"training set": _digest(train), "validation set": None if valid is None else _digest(valid)}
+    sets = {"training set": digest(train), "validation set": None if valid is None else digest(valid)}
     facts = {**sets, "potential": describe(potential), "method": arguments, "seed": seed}
     return json.loads(json.dumps(facts, default=str))
 
 
-def _digest(data: Dataset) -> str:
-    s, labels, digest = data.structures, data.labels, hashlib.sha256()
+def digest(data: Dataset) -> str:
+    """A hash of structures, labels and weights."""
+    s, labels, found = data.structures, data.labels, hashlib.sha256()
     for x in (s.numbers, s.positions, s.cell, s.pbc, s.system, labels.energy, labels.forces, labels.stress):
-        digest.update(b"-" if x is None else x.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(repr([(i["group"], i["weight"]) for i in data.info]).encode())
-    return digest.hexdigest()
+        found.update(b"-" if x is None else x.detach().cpu().contiguous().numpy().tobytes())
+    found.update(repr([(i["group"], i["weight"]) for i in data.info]).encode())
+    return found.hexdigest()
 
 
 class Checkpoint:
