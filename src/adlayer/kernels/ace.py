@@ -11,7 +11,10 @@ from torch import Tensor
 
 from ..graph import Graph
 from ..nn.cluster_expansion import KNOWN, ClusterExpansion
+from ..nn.radial_polynomials import RadialSets
+from ..nn.radial_tables import RadialTables
 from ..nn.spherical_harmonics import harmonic_norms
+from . import use_fused
 from .ace_products import Nodes, run_forward, run_reverse
 from .one_particle import Tables
 
@@ -19,18 +22,17 @@ from .one_particle import Tables
 def tables(expansion: ClusterExpansion) -> tuple[Tables, Nodes]:
     """What the kernels need to know of an expansion, made once."""
     if expansion not in _TABLES:
-        basis, r0 = expansion.basis, torch.from_numpy(expansion.r0)
-        lines = [torch.stack([r0, *R.line(r0)], -1) for R in expansion.radial]
-        ends = np.cumsum([R.n for R in expansion.radial])
+        basis, radial = expansion.basis, expansion.radial
+        of_l = [np.flatnonzero((basis.low <= l * l) & (l * l < basis.high)) for l in range(expansion.l_max + 1)]
         one = Tables(
-            pairs=torch.stack(lines, -2).numpy(),
-            sets=np.array([(end - R.n, end, *R.kinds) for end, R in zip(ends, expansion.radial)]).reshape(-1, 4),
-            first=np.array([R.first for R in expansion.radial]),
-            recursion=torch.cat([R.recursion for R in expansion.radial]).numpy(),
-            size=np.diff(basis.start),
+            *(_sets(radial) if isinstance(radial, RadialSets) else _knots(radial)),
+            low=basis.low,
+            high=basis.high,
             start=basis.start,
-            norms=harmonic_norms(int(basis.l_max.max(initial=0))),
-            cutoff=np.array([R.cutoff for R in expansion.radial][:1]),
+            of_l=np.concatenate(of_l),
+            of_l_start=np.cumsum([0, *map(len, of_l)]),
+            norms=harmonic_norms(expansion.l_max),
+            cutoff=np.array([radial.cutoff]),
         )
         left, right, levels, _ = expansion.nodes
         _TABLES[expansion] = one, Nodes(left, right, np.array([levels[-2]]))
@@ -38,6 +40,28 @@ def tables(expansion: ClusterExpansion) -> tuple[Tables, Nodes]:
 
 
 _TABLES: WeakKeyDictionary[ClusterExpansion, tuple[Tables, Nodes]] = WeakKeyDictionary()
+
+
+def _sets(radial: RadialSets) -> tuple[np.ndarray, ...]:
+    """The first fields of ``Tables`` where radial functions are polynomials."""
+    r0, ends = torch.from_numpy(radial.r0), np.cumsum([f.n for f in radial.sets])
+    return (
+        torch.stack([torch.stack([r0, *f.line(r0)], -1) for f in radial.sets], -2).numpy(),
+        np.array([(end - f.n, end, *f.kinds) for end, f in zip(ends, radial.sets)]).reshape(-1, 4),
+        np.array([f.first for f in radial.sets]),
+        torch.cat([f.recursion for f in radial.sets]).numpy(),
+        np.zeros((len(r0), len(r0)), np.int64),
+        np.zeros(0),
+        np.zeros(1, np.int64),
+        np.zeros((0, 2, radial.n)),
+    )
+
+
+def _knots(radial: RadialTables) -> tuple[np.ndarray, ...]:
+    """The same where they are cubics between knots."""
+    E = radial.n_elements
+    nothing = np.zeros((E, E, 0, 3)), np.zeros((0, 4), np.int64), np.zeros(0), np.zeros((0, 3))
+    return *nothing, radial.kinds, radial.scale, radial.start, radial.knots
 
 
 def densities(
@@ -48,7 +72,7 @@ def densities(
     expansion: ClusterExpansion,
 ) -> Float[Tensor, "atoms densities"]:
     """``ClusterExpansion.densities``, fused on a CPU; what is differentiated twice by the vectors is plain torch."""
-    if vectors.device.type != "cpu":
+    if not use_fused(vectors):
         return expansion.densities(vectors, weights, graph.i, graph.j, species)
     of = graph.first, graph.i, graph.j, species, expansion.key
     eager = vectors.requires_grad and weights.shape[1] == 1  # energy and forces in one pass

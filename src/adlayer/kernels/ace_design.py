@@ -71,7 +71,7 @@ def design(
     Returns:
         energy [systems, K], forces [atoms, 3, K] and virial [systems, 3, 3, K].
     """
-    n_systems, K = graph.n_systems, len(expansion.basis) * len(expansion.r0)
+    n_systems, K = graph.n_systems, len(expansion.basis) * expansion.n_elements
     vectors = graph.vectors.detach().to(device="cpu", dtype=dtype).contiguous().numpy()
     E = np.zeros((n_systems, K), vectors.dtype)
     F = np.zeros((K if forces else 0, graph.n_atoms * 3), vectors.dtype)
@@ -85,7 +85,7 @@ def design(
 
 @njit(parallel=True, **fast)
 def _design(vectors, first, j, species, offsets, T, B, E, F, W):
-    K, n_elements, stride = len(B.start) - 1, len(T.pairs), T.start[-1]
+    K, n_elements, stride = len(B.start) - 1, len(T.kinds), T.start[-1]
     differentiate = len(F) > 0 or W.shape[1] > 0
     for s in prange(len(offsets) - 1):
         most, most_own = 0, 0
@@ -130,9 +130,9 @@ def _keep_slopes(T, edges, n_chunks, dA):
     """``dA_v/dvector`` of an atom's edges, for the ``A`` of the element that an edge leads to."""
     for q in range(n_chunks):
         Y, G, u = edges.Y[q], edges.G[q], edges.u[q]
-        for n in range(len(T.size)):
+        for n in range(len(T.low)):
             R, dR = load(edges.R[q, n]), load(edges.dR[q, n])
-            for lm in range(T.size[n]):
+            for lm in range(T.low[n], T.high[n]):
                 row, along = dA[T.start[n] + lm], dR * load(Y[lm])
                 for x in range(3):
                     store(row[3 * q + x], along * load(u[x]) + R * load(G[x, lm]))

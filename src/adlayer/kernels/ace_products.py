@@ -95,7 +95,7 @@ def _most_chunks(atoms, first, n_elements):
 @njit(parallel=True, **fast)
 def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adjoint, rho, g, gw, n_threads):
     n_A, n_inner, n_nodes = weights.shape[2] - len(nodes.left), nodes.n_inner[0], len(nodes.left)
-    n_rho, most, left, right = weights.shape[1], _most_chunks(atoms, first, len(T.pairs)), nodes.left, nodes.right
+    n_rho, most, left, right = weights.shape[1], _most_chunks(atoms, first, len(T.kinds)), nodes.left, nodes.right
     for thread in prange(n_threads):
         edges, A = room(most, T, vectors), np.empty(n_A, vectors.dtype)
         V, D = np.empty((n_A + n_inner, WIDTH), vectors.dtype), np.empty((n_A + n_inner, WIDTH), vectors.dtype)
@@ -181,7 +181,7 @@ def _walk(w, left, right, n_A, n_inner, V, D, outer, acc):
 @njit(parallel=True, **fast)
 def _forward(vectors, first, j, species, atoms, elements, weights, T, nodes, adjoint, direction, rho, gw, n_threads):
     n_A, n_nodes = weights.shape[2] - len(nodes.left), len(nodes.left)
-    n_rho, most, left, right = weights.shape[1], _most_chunks(atoms, first, len(T.pairs)), nodes.left, nodes.right
+    n_rho, most, left, right = weights.shape[1], _most_chunks(atoms, first, len(T.kinds)), nodes.left, nodes.right
     for thread in prange(n_threads):
         edges, A = room(most, T, vectors), np.empty(n_A, vectors.dtype)
         V, D = np.empty((n_A + n_nodes, WIDTH), vectors.dtype), np.empty((n_A + n_nodes, WIDTH), vectors.dtype)

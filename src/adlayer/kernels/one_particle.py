@@ -18,14 +18,21 @@ fast = {"cache": True, "fastmath": True, "error_model": "numpy"}
 
 
 class Tables(NamedTuple):
-    """The one-particle functions of an expansion, in arrays."""
+    """The one-particle functions of an expansion, in arrays: radial functions are either in sets or in knots."""
 
     pairs: np.ndarray  # [center, neighbor, set, (r0, slope, shift)] of the transformed distance
     sets: np.ndarray  # [set, (first function, end, transform, envelope)]
     first: np.ndarray  # [set] the constant polynomial
     recursion: np.ndarray  # [radial function, (a, b, c)]
-    size: np.ndarray  # [radial function] number of (l, m)
-    start: np.ndarray  # [radial function + 1] where they begin
+    kinds: np.ndarray  # [center, neighbor] of the knots
+    scale: np.ndarray  # [kind] knots per Å
+    knot: np.ndarray  # [kind + 1] where the knots of each begin
+    knots: np.ndarray  # [knot, (value, slope), radial function]
+    low: np.ndarray  # [radial function] its first (l, m)
+    high: np.ndarray  # [radial function] the one after the last
+    start: np.ndarray  # [radial function + 1] where l = 0 of each would be among the A; the number of all
+    of_l: np.ndarray  # the radial functions that each l has
+    of_l_start: np.ndarray  # [l + 1] where they begin
     norms: np.ndarray  # [l, m]
     cutoff: np.ndarray  # [1]
 
@@ -47,7 +54,7 @@ class Edges(NamedTuple):
 @njit(**fast)
 def room(n_chunks, T, like):
     """Room for so many chunks."""
-    n, L = len(T.size), T.norms.shape[0]
+    n, L = len(T.low), T.norms.shape[0]
     lm = L * L
     return Edges(
         np.empty((n_chunks, WIDTH), np.int64),
@@ -69,7 +76,7 @@ def gather(atom, center, T, first, j, species, vectors, edges, here, A):
     Returns where the next atom's chunks go. Longer edges than the cutoff are left out.
     """
     cutoff2, stride, sums = T.cutoff[0] ** 2, T.start[-1], edges.sums
-    for neighbor in range(T.pairs.shape[1]):
+    for neighbor in range(len(T.kinds)):
         n, begin = 0, here
         for e in range(first[atom], first[atom + 1]):
             if species[j[e]] != neighbor:
@@ -95,11 +102,11 @@ def gather(atom, center, T, first, j, species, vectors, edges, here, A):
         for q in range(begin, here):
             R, Y = edges.R[q], edges.Y[q]
             edges.neighbor[q] = neighbor
-            _radial(T, T.pairs[center, neighbor], edges.r[q], edges.e[q], R, edges.dR[q])
+            _radial(T, center, neighbor, edges.r[q], edges.e[q], R, edges.dR[q])
             _harmonics(T.norms, edges.r[q], edges.u[q], Y, edges.G[q])
-            for k in range(len(T.size)):
+            for k in range(len(T.low)):
                 Rk, start = load(R[k]), T.start[k]
-                for lm in range(T.size[k]):
+                for lm in range(T.low[k], T.high[k]):
                     store(sums[start + lm], load(sums[start + lm]) + Rk * load(Y[lm]))
         for v in range(stride):
             A[neighbor * stride + v] = total(load(sums[v]))
@@ -147,9 +154,12 @@ def _envelope(r, r0, cutoff, y, dy, kind):
 
 
 @njit(**fast)
-def _radial(T, pair, r, e, R, dR):
+def _radial(T, center, neighbor, r, e, R, dR):
     """``R_n(r)`` and ``dR_n/dr``; the recursion of the polynomials holds for their product with the envelope too."""
-    cutoff = T.cutoff[0]
+    if len(T.knots):
+        _between_knots(T, T.kinds[center, neighbor], r, e, R, dR)
+        return
+    cutoff, pair = T.cutoff[0], T.pairs[center, neighbor]
     ys, dys = np.empty(WIDTH, R.dtype), np.empty(WIDTH, R.dtype)
     for k in range(len(T.sets)):
         start, end = T.sets[k, 0], T.sets[k, 1]
@@ -170,6 +180,25 @@ def _radial(T, pair, r, e, R, dR):
             p, below, dp, dbelow = u * p - c * below, p, u * dp + a * dy * p - c * dbelow, dp
             store(R[n + 1], p)
             store(dR[n + 1], dp)
+
+
+@njit(**fast)
+def _between_knots(T, kind, r, e, R, dR):
+    """The same from cubics; see ``nn.radial_tables``."""
+    begin, bins, scale = T.knot[kind], T.knot[kind + 1] - T.knot[kind] - 1, T.scale[kind]
+    for i in range(WIDTH):
+        x = r[i] * scale
+        k = int(x)
+        if e[i] < 0 or k >= bins:
+            R[:, i], dR[:, i] = 0, 0
+            continue
+        t, low, high = x - k, T.knots[begin + k], T.knots[begin + k + 1]
+        s, up = 1 - t, t * t * (3 - 2 * t)
+        slope = 6 * t * s * scale
+        for n in range(len(R)):
+            rise = high[0, n] - low[0, n]
+            R[n, i] = low[0, n] + up * rise + t * s * (s * low[1, n] - t * high[1, n])
+            dR[n, i] = slope * rise + scale * (s * (1 - 3 * t) * low[1, n] - t * (2 - 3 * t) * high[1, n])
 
 
 @njit(**fast)
@@ -205,23 +234,24 @@ def _tangent(value, gx, gy, gz, x, y, z, inverse, Y, G, k):
 @njit(**fast)
 def scatter(adjoint, T, edges, begin, end, gradient):
     """``dE/dvector`` of an atom's edges from its ``dE/dA``."""
-    n_lm, zero = T.norms.shape[0] ** 2, spread(0.0, edges.r)
+    zero = spread(0.0, edges.r)
     g = np.empty((3, WIDTH), edges.r.dtype)
     for q in range(begin, end):
         R, dR, Y, G, u = edges.R[q], edges.dR[q], edges.Y[q], edges.G[q], edges.u[q]
         base = edges.neighbor[q] * T.start[-1]
         along, gx, gy, gz = zero, zero, zero, zero
-        for lm in range(n_lm):
-            S, Q = zero, zero
-            for n in range(len(T.size)):
-                if lm < T.size[n]:
+        for l in range(len(T.of_l_start) - 1):
+            for lm in range(l * l, (l + 1) * (l + 1)):
+                S, Q = zero, zero
+                for k in range(T.of_l_start[l], T.of_l_start[l + 1]):
+                    n = T.of_l[k]
                     a = adjoint[base + T.start[n] + lm]
                     S += load(dR[n]) * a
                     Q += load(R[n]) * a
-            along += S * load(Y[lm])
-            gx += Q * load(G[0, lm])
-            gy += Q * load(G[1, lm])
-            gz += Q * load(G[2, lm])
+                along += S * load(Y[lm])
+                gx += Q * load(G[0, lm])
+                gy += Q * load(G[1, lm])
+                gz += Q * load(G[2, lm])
         store(g[0], gx + along * load(u[0]))
         store(g[1], gy + along * load(u[1]))
         store(g[2], gz + along * load(u[2]))
@@ -246,7 +276,7 @@ def push(direction, T, edges, begin, end, dA):
         along = x * load(u[0]) + y * load(u[1]) + z * load(u[2])
         for lm in range(T.norms.shape[0] ** 2):
             Y_along, dY = load(Y[lm]) * along, x * load(G[0, lm]) + y * load(G[1, lm]) + z * load(G[2, lm])
-            for n in range(len(T.size)):
-                if lm < T.size[n]:
+            for n in range(len(T.low)):
+                if T.low[n] <= lm < T.high[n]:
                     change = total(load(dR[n]) * Y_along + load(R[n]) * dY)
                     dA[edges.neighbor[q] * T.start[-1] + T.start[n] + lm] += change

@@ -19,7 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from .couplings import symmetric_invariants
-from .radial_polynomials import RadialPolynomials
+from .radial_polynomials import RadialSets
+from .radial_tables import RadialTables
 from .spherical_harmonics import spherical_harmonics
 
 KNOWN: WeakValueDictionary[int, ClusterExpansion] = WeakValueDictionary()  # for custom operators, which take no objects
@@ -47,10 +48,14 @@ class ClusterBasis:
     def __init__(
         self, functions: Sequence[tuple[Channel, ...]], n_elements: int, n_radial: int, n_most: int | None = None
     ):
-        self.l_max = np.zeros(n_radial, np.int64)  # largest l of each radial function
+        ls: list[list[int]] = [[] for _ in range(n_radial)]
         for channel in {c for f in functions for c in f}:
-            self.l_max[channel.n] = max(self.l_max[channel.n], channel.l)
-        self.start = np.concatenate([[0], np.cumsum((self.l_max + 1) ** 2)])  # where the (l, m) of each begin
+            ls[channel.n].append(channel.l)
+        self.low = np.array([min(x, default=0) ** 2 for x in ls], np.int64)  # the first (l, m) of each radial function
+        self.high = np.array([(max(x, default=0) + 1) ** 2 for x in ls], np.int64)  # and the one after the last
+        ends = np.cumsum(self.high - self.low)
+        # Where l = 0 of each would be among those of one element, and the number of all.
+        self.start = np.append(ends - self.high, ends[-1] if len(ends) else 0)
         self.n_A = n_elements * int(self.start[-1])
         products, rows, columns, values, of = [], [], [], [], []
         n_products = 0
@@ -148,26 +153,25 @@ class ClusterExpansion:
 
     Args:
         functions: products of channels.
-        radial: the radial functions, in one or more sets.
-        r0: length in which each pair of elements measures its distance, Å.
+        radial: the radial functions.
         n_most: keep at most so many invariants, the first.
     """
 
     def __init__(
         self,
         functions: Sequence[tuple[Channel, ...]],
-        radial: Sequence[RadialPolynomials],
-        r0: Float[np.ndarray, "center neighbor"],
+        radial: RadialSets | RadialTables,
         n_most: int | None = None,
     ):
-        self.arguments = functions, radial, r0, n_most
-        self.radial, self.r0 = radial, r0
-        self.basis = ClusterBasis(functions, len(r0), sum(R.n for R in radial), n_most)
+        self.arguments = functions, radial, n_most
+        self.radial, self.n_elements = radial, radial.n_elements
+        self.basis = ClusterBasis(functions, radial.n_elements, radial.n, n_most)
         self.nodes = self.basis.recursive
         self.n_A, self.n_nodes = self.basis.n_A, self.basis.n_A + len(self.nodes.left)
-        l_max, start = self.basis.l_max, self.basis.start
-        self.n_of = np.repeat(np.arange(len(l_max)), np.diff(start))  # radial function of each A of one element
-        self.lm_of = np.concatenate([np.arange(n) for n in np.diff(start)])  # and its harmonic
+        low, high = self.basis.low, self.basis.high
+        self.n_of = np.repeat(np.arange(len(low)), high - low)  # radial function of each A of one element
+        self.lm_of = np.concatenate([np.arange(a, b) for a, b in zip(low, high)])  # and its harmonic
+        self.l_max = int(np.sqrt(high.max(initial=1))) - 1
         self.key = next(_keys)
         KNOWN[self.key] = self
 
@@ -177,13 +181,11 @@ class ClusterExpansion:
     def one_particle(self, vectors: Float[Tensor, "edges 3"], i: Tensor, j: Tensor, species: Tensor) -> Tensor:
         """``A_v`` of every atom, [atoms, A]."""
         r = torch.linalg.vector_norm(vectors, dim=-1)
-        r0 = vectors.new_tensor(self.r0)[species[i], species[j]]
-        R = torch.cat([f(r, r0) for f in self.radial], -1)
-        Y = spherical_harmonics(int(self.basis.l_max.max(initial=0)), vectors / r[:, None])
+        R = self.radial(r, species[i], species[j])
+        Y = spherical_harmonics(self.l_max, vectors / r[:, None])
         RY = R[:, self.n_of] * Y[:, self.lm_of]  # [edges, A of one element]
-        n_elements = len(self.r0)
-        A = RY.new_zeros(len(species) * n_elements, RY.shape[1])
-        return A.index_add(0, i * n_elements + species[j], RY).reshape(len(species), -1)
+        A = RY.new_zeros(len(species) * self.n_elements, RY.shape[1])
+        return A.index_add(0, i * self.n_elements + species[j], RY).reshape(len(species), -1)
 
     def products(self, A: Float[Tensor, "atoms A"]) -> Float[Tensor, "atoms nodes"]:
         """All nodes, the ``A`` first."""

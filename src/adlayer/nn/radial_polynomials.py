@@ -7,11 +7,12 @@ simplified form is ``(sin t / r)(1 + cos t)`` times Jacobi polynomials of ``y = 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..config import nearest
@@ -143,6 +144,26 @@ class RadialPolynomials:
             case _:
                 w = sin
         return w * _STEPS
+
+
+class RadialSets:
+    """Several sets of radial functions for pairs of elements, one after another.
+
+    Args:
+        sets: which all have the same cutoff.
+        r0: length in which each pair of elements measures its distance, Å.
+    """
+
+    def __init__(self, sets: Sequence[RadialPolynomials], r0: Float[np.ndarray, "center neighbor"]):
+        self.sets, self.r0 = tuple(sets), r0
+        self.n, self.n_elements = sum(f.n for f in self.sets), len(r0)
+        self.cutoff = max((f.cutoff for f in self.sets), default=0.0)
+
+    def __call__(
+        self, r: Float[Tensor, "edges"], center: Int[Tensor, "edges"], neighbor: Int[Tensor, "edges"]
+    ) -> Float[Tensor, "edges n"]:
+        r0 = r.new_tensor(self.r0)[center, neighbor]
+        return torch.cat([f(r, r0) for f in self.sets], -1)
 
 
 _ANGLES, _STEPS = (np.pi / 2 * (x + shift) for x, shift in zip(np.polynomial.legendre.leggauss(200), (1.0, 0.0)))
