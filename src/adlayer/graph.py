@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from .neighbors import NeighborList, pair_vectors
@@ -74,7 +74,10 @@ class Graph:
         """Only the pairs closer than ``cutoff`` (Å)."""
         if cutoff >= self.cutoff:
             return self
-        keep = self.vectors.detach().square().sum(-1) < cutoff**2
+        return replace(self.only(self.vectors.detach().square().sum(-1) < cutoff**2), cutoff=cutoff)
+
+    def only(self, keep: Bool[Tensor, "edges"]) -> Graph:
+        """Only some of the pairs, both ways."""
         place = keep.long().cumsum(0)
         first = torch.cat([place.new_zeros(1), place])[self.first]
         return Graph(
@@ -85,7 +88,7 @@ class Graph:
             self.vectors[keep],
             first,
             place[self.reverse[keep]] - 1,
-            cutoff,
+            self.cutoff,
         )
 
     def to(self, *args, **kwargs) -> Graph:
@@ -125,9 +128,21 @@ def triplets(graph: Graph) -> tuple[Int[Tensor, "triplets"], Int[Tensor, "triple
 
     The angle at ``i = graph.i[e]`` is between ``graph.vectors[e]`` and ``graph.vectors[f]``.
     """
-    last = graph.first.index_select(0, graph.i + 1)  # [edges]
-    here = torch.arange(graph.n_edges, device=graph.i.device)
-    after = last - here - 1  # how many edges of the same atom come later
+    return _later(graph.first.index_select(0, graph.i + 1))
+
+
+def triplets_among(
+    edges: Int[Tensor, "E"], i: Int[Tensor, "edges"], first: Int[Tensor, "_"]
+) -> tuple[Int[Tensor, "triplets"], Int[Tensor, "triplets"]]:
+    """``triplets`` of some edges alone, such as the shorter ones, in ascending order."""
+    e, f = _later(torch.searchsorted(edges, first).index_select(0, i[edges] + 1))
+    return edges[e], edges[f]
+
+
+def _later(last: Int[Tensor, "edges"]) -> tuple[Int[Tensor, "triplets"], Int[Tensor, "triplets"]]:
+    """Each edge with those that come after it and before the last of the same atom."""
+    here = torch.arange(len(last), device=last.device)
+    after = last - here - 1
     e = torch.repeat_interleave(here, after)
     start = torch.cumsum(after, 0) - after
     f = torch.arange(e.shape[0], device=e.device) - start.index_select(0, e) + e + 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from math import pi
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..config import nearest
 from ..descriptor import Descriptor
-from ..graph import Graph, triplets
+from ..graph import Graph, triplets_among
 from ..kernels import aev as kernel
 from ..kernels.custom import fused
 from ..potential import Species
@@ -111,12 +111,6 @@ def _grid(shifts: int | Sequence[float], start: float, end: float) -> list[float
     return [start + (end - start) * k / shifts for k in range(shifts)] if isinstance(shifts, int) else list(shifts)
 
 
-class _Edges(NamedTuple):
-    i: Tensor
-    first: Tensor
-    n_edges: int
-
-
 def definition(
     vectors: Float[Tensor, "edges 3"], index: Sequence[Int[Tensor, "_"]], spec: str
 ) -> Float[Tensor, "atoms features"]:
@@ -133,9 +127,7 @@ def definition(
     radial = 0.25 * torch.exp(-s["radial_eta"] * (r[:, None] - R) ** 2) * f_c(r, s["cutoff"])[:, None]  # Eq. 3
     G_R = vectors.new_zeros(n_atoms * n, len(R)).index_add(0, i * n + species[j], radial)
 
-    inside = torch.nonzero(r.detach() < s["angular_cutoff"])[:, 0]
-    starts = torch.searchsorted(inside, first)
-    e, f = (inside[k] for k in triplets(_Edges(i[inside], starts, len(inside))))
+    e, f = triplets_among(torch.nonzero(r.detach() < s["angular_cutoff"])[:, 0], i, first)
     cos = (vectors[e] * vectors[f]).sum(-1) / (r[e] * r[f])
     theta = torch.acos(0.95 * cos)[:, None]
     A = 2 * ((1 + torch.cos(theta - theta_s)) / 2) ** s["zeta"]  # [triplets, sections]
