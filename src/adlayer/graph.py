@@ -141,7 +141,7 @@ def triplets_among(
 
 def _later(last: Int[Tensor, "edges"]) -> tuple[Int[Tensor, "triplets"], Int[Tensor, "triplets"]]:
     """Each edge with those that come after it and before the last of the same atom."""
-    here = torch.arange(len(last), device=last.device)
+    here = torch.arange(last.shape[0], device=last.device)
     after = last - here - 1
     e = torch.repeat_interleave(here, after)
     start = torch.cumsum(after, 0) - after

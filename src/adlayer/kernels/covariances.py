@@ -1,6 +1,7 @@
 """Energies of sparse Gaussian processes with their derivatives in one pass, in blocks that stay in the cache.
 
-The meaning is in ``potentials/gap.py``; second derivatives, other devices and compilers go through it.
+The meaning is in ``potentials/gap.py`` and ``potentials/flare.py``; second derivatives, other devices and compilers go
+through it.
 """
 
 from __future__ import annotations
@@ -80,8 +81,15 @@ def _switch(r, cutoff, width):
     return 0.5 * (np.cos(np.pi * x) + 1), -0.5 * np.pi / width * np.sin(np.pi * x)
 
 
+@njit(cache=True, fastmath=True)
+def _quadratic(r, cutoff):
+    """The quadratic cutoff function and its slope."""
+    left = max(cutoff - r, 0.0)
+    return left * left, -2 * left
+
+
 @njit(cache=True, parallel=True, error_model="numpy")
-def pair_kernel(first, j, vectors, z, points, weights, group, pair, theta, cutoff, width):
+def pair_kernel(first, j, vectors, z, points, weights, group, pair, theta, cutoff, width, quadratic):
     """``E_i`` and ``dE_i/dvectors_e`` of the edges that leave ``i``."""
     E, G = np.zeros(len(first) - 1), np.zeros(vectors.shape)
     start = np.searchsorted(group, np.arange(len(theta) + 1))
@@ -89,7 +97,7 @@ def pair_kernel(first, j, vectors, z, points, weights, group, pair, theta, cutof
         x, k = np.empty(len(points)), np.empty(len(points))
         for e in range(first[i], first[i + 1]):
             r = np.sqrt(vectors[e, 0] ** 2 + vectors[e, 1] ** 2 + vectors[e, 2] ** 2)
-            f, df = _switch(r, cutoff, width)
+            f, df = _quadratic(r, cutoff) if quadratic else _switch(r, cutoff, width)
             if f == 0:
                 continue
             g = pair[z[i], z[j[e]]]
@@ -155,4 +163,55 @@ def triplet_kernel(first, j, vectors, z, points, weights, group, triple, theta, 
                     across = by_side * (v[d] - u[d]) / side
                     G[first[i] + e, d] += along_e * u[d] - across
                     G[first[i] + h, d] += along_h * v[d] + across
+    return E, G
+
+
+@njit(cache=True, parallel=True, error_model="numpy")
+def triangle_kernel(first, j, vectors, z, points, weights, group, triple, order, theta, cutoff):
+    """``E_i`` and ``dE_i/dvectors_e`` of the edges that leave ``i``."""
+    E, G = np.zeros(len(first) - 1), np.zeros(vectors.shape)
+    start = np.searchsorted(group, np.arange(len(theta) + 1))
+    for i in prange(len(first) - 1):
+        x, k = np.empty(len(points)), np.empty(len(points))
+        side, fade, slope, by = np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+        for e in range(first[i], first[i + 1]):
+            u = vectors[e]
+            side[0] = np.sqrt(u[0] ** 2 + u[1] ** 2 + u[2] ** 2)
+            fade[0], slope[0] = _quadratic(side[0], cutoff)
+            if fade[0] == 0:
+                continue
+            for h in range(e + 1, first[i + 1]):
+                v = vectors[h]
+                side[1] = np.sqrt(v[0] ** 2 + v[1] ** 2 + v[2] ** 2)
+                side[2] = np.sqrt((v[0] - u[0]) ** 2 + (v[1] - u[1]) ** 2 + (v[2] - u[2]) ** 2)
+                fade[1], slope[1] = _quadratic(side[1], cutoff)
+                fade[2], slope[2] = _quadratic(side[2], cutoff)
+                if fade[1] == 0 or fade[2] == 0:
+                    continue
+                g = triple[z[i], z[j[e]], z[j[h]]]
+                a, b, c = order[z[i], z[j[e]], z[j[h]]]
+                begin, n = start[g], start[g + 1] - start[g]
+                for s in range(n):
+                    p, q, r = (
+                        side[a] - points[begin + s, 0],
+                        side[b] - points[begin + s, 1],
+                        side[c] - points[begin + s, 2],
+                    )
+                    x[s] = -0.5 * (p * p + q * q + r * r) / theta[g, 0] ** 2
+                _exp(n, x, k)
+                total, by[0], by[1], by[2] = 0.0, 0.0, 0.0, 0.0
+                for s in range(n):
+                    term = weights[begin + s] * k[s]
+                    total += term
+                    by[a] -= term * (side[a] - points[begin + s, 0])
+                    by[b] -= term * (side[b] - points[begin + s, 1])
+                    by[c] -= term * (side[c] - points[begin + s, 2])
+                share = fade[0] * fade[1] * fade[2] / 3  # one of three atoms
+                E[i] += share * total
+                for d in range(3):
+                    by[d] = share * (by[d] / theta[g, 0] ** 2 + total * slope[d] / fade[d]) / side[d]
+                for d in range(3):
+                    across = by[2] * (v[d] - u[d])
+                    G[e, d] += by[0] * u[d] - across
+                    G[h, d] += by[1] * v[d] + across
     return E, G

@@ -42,3 +42,11 @@ def quintic_switch(r: Float[Tensor, "*shape"], inner: float, cutoff: float) -> F
     """
     x = ((r - inner) / (cutoff - inner)).clamp(0, 1)
     return x**3 * ((15 - 6 * x) * x - 10) + 1
+
+
+def quadratic_cutoff(r: Float[Tensor, "*shape"], cutoff: float) -> Float[Tensor, "*shape"]:
+    """``(r_c - r)²`` inside (in the square of the unit of ``r``), 0 beyond; value and slope vanish at ``r_c``.
+
+    Vandermause et al., npj Comput. Mater. 6, 20 (2020), as FLARE has it.
+    """
+    return (cutoff - r).clamp_min(0) ** 2

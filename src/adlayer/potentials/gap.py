@@ -9,23 +9,22 @@ Review: Deringer et al., Chem. Rev. 121, 10073 (2021).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..config import build
+from ..config import build, nearest
 from ..descriptor import Descriptor
 from ..descriptors.soap import SOAP
 from ..graph import Graph, sum_edges, triplets
 from ..kernels.bonds import bond_energies
 from ..kernels.covariances import dot_product_energies, pair_kernel, triplet_kernel
 from ..nn.covariances import dot_product, normalized, normalized_slope, power, squared_exponential
-from ..nn.cutoffs import cosine_switch
-from ..potential import Design, PerAtom, Potential, Species, Sum
-from .sparse_kernel import SparseKernel
+from ..nn.cutoffs import cosine_switch, quadratic_cutoff
+from ..potential import PerAtom, Potential, Species, Sum
+from .sparse_kernel import SparseKernel, SumOfKernels, leaving
 
 
 class PairGP(SparseKernel):
@@ -40,6 +39,8 @@ class PairGP(SparseKernel):
         transition: length over which pairs fade out before the cutoff, Å.
         points: how they are chosen: uniform, variance, cur, farthest, kmeans or random; see ``nn.sparse_points``.
         jitter: added to the covariance of the points, over ``delta²``.
+        fades: how: cosine, or quadratic, FLARE's ``f = (cutoff - r)²`` (Å²) over the whole range; ``delta`` is then in
+            eV/Å².
     """
 
     small = {"elements": ["Si", "H"], "cutoff": 4.0, "n_sparse": 4, "delta": 0.3}
@@ -54,10 +55,13 @@ class PairGP(SparseKernel):
         transition: float = 0.5,
         points: str = "uniform",
         jitter: float = 1e-8,
+        fades: str = "cosine",
     ):
         super().__init__()
+        if fades not in FADES:
+            raise ValueError(f"fades must be one of {', '.join(FADES)}; got {fades!r}{nearest(fades, FADES)}")
         self.cutoff, self.elements, self.transition = float(cutoff), tuple(elements), float(transition)
-        self.species, n = Species(elements), len(elements)
+        self.fades, self.species, n = fades, Species(elements), len(elements)
         pair, n_pairs = _unordered(n)
         self.register_buffer("pair", pair, persistent=False)
         self._begin(n_pairs, n_sparse, points, delta, jitter, 1)
@@ -66,8 +70,8 @@ class PairGP(SparseKernel):
 
     def forward(self, graph: Graph) -> PerAtom:
         tables = [self.points, self.delta**2 * self.fade * self.alpha, self.group, self.pair, self.theta]
-        z = self.species(graph.numbers)
-        return PerAtom(bond_energies(pair_energies, pair_kernel, graph, z, [*tables, self.cutoff, self.transition]))
+        parameters = [*tables, self.cutoff, self.transition, self.fades == "quadratic"]
+        return PerAtom(bond_energies(pair_energies, pair_kernel, graph, self.species(graph.numbers), parameters))
 
     def instances(self, graph: Graph) -> tuple[Float[Tensor, "I D"], Int[Tensor, "I"]]:
         graph, z = graph.within(self.cutoff), self.species(graph.numbers)
@@ -77,10 +81,15 @@ class PairGP(SparseKernel):
         return squared_exponential(x, points, self.theta[group])
 
     def fading(self, x: Float[Tensor, "I D"]) -> Float[Tensor, "I"]:
-        return cosine_switch(x[:, 0], self.cutoff, self.transition)
+        return _pair_fade(x[:, 0], self.cutoff, self.transition, self.fades == "quadratic")
+
+    def candidates(self, group: int, x: Float[Tensor, "I D"]) -> Float[Tensor, "J D"]:
+        if self.fades == "cosine":
+            return x
+        return torch.cat([0.8 * x.amin(0, keepdim=True), x])  # so that doubt about what is nearer is not lost
 
     def slopes(self, graph: Graph, atoms: slice, forces: bool) -> tuple[Tensor, Tensor | None]:
-        graph, z = _leaving(graph, atoms), self.species(graph.numbers)
+        graph, z = leaving(graph, atoms), self.species(graph.numbers)
         r, group = graph.lengths, self.pair[z[graph.i], z[graph.j]]
         apart, theta = r[:, None] - self.points[:, 0], self.theta[group]
         k = torch.exp(-0.5 * (apart / theta) ** 2) * (group[:, None] == self.group) * (self.delta**2 * self.fade)
@@ -90,11 +99,18 @@ class PairGP(SparseKernel):
         return E, (graph.vectors / r[:, None])[:, :, None] * slope[:, None] if forces else None
 
 
-def pair_energies(graph: Graph, z, points, weights, group, pair, theta, cutoff, transition):
+def pair_energies(graph: Graph, z, points, weights, group, pair, theta, cutoff, transition, quadratic):
     """Energies of the atoms: the meaning of ``kernels.covariances.pair_kernel``."""
     r, of = graph.lengths, pair[z[graph.i], z[graph.j]]
     k = torch.exp(-0.5 * ((r[:, None] - points[:, 0]) / theta[of]) ** 2) * (of[:, None] == group)
-    return sum_edges(cosine_switch(r, cutoff, transition) * (k @ weights), graph)
+    return sum_edges(_pair_fade(r, cutoff, transition, quadratic) * (k @ weights), graph)
+
+
+FADES = ("cosine", "quadratic")
+
+
+def _pair_fade(r: Float[Tensor, "I"], cutoff: float, transition: float, quadratic: bool) -> Float[Tensor, "I"]:
+    return quadratic_cutoff(r, cutoff) if quadratic else cosine_switch(r, cutoff, transition)
 
 
 class TripletGP(SparseKernel):
@@ -125,10 +141,13 @@ class TripletGP(SparseKernel):
         transition: float = 0.5,
         points: str = "uniform",
         jitter: float = 1e-8,
+        fades: str = "cosine",
     ):
         super().__init__()
+        if fades not in FADES:
+            raise ValueError(f"fades must be one of {', '.join(FADES)}; got {fades!r}{nearest(fades, FADES)}")
         self.cutoff, self.elements, self.transition = float(cutoff), tuple(elements), float(transition)
-        self.species, n = Species(elements), len(elements)
+        self.fades, self.species, n = fades, Species(elements), len(elements)
         pair, n_pairs = _unordered(n)
         triple = torch.arange(n)[:, None, None] * n_pairs + pair
         self.register_buffer("triple", triple, persistent=False)
@@ -162,7 +181,7 @@ class TripletGP(SparseKernel):
         return near * far
 
     def slopes(self, graph: Graph, atoms: slice, forces: bool) -> tuple[Tensor, Tensor | None]:
-        graph, z = _leaving(graph, atoms), self.species(graph.numbers)
+        graph, z = leaving(graph, atoms), self.species(graph.numbers)
         r, M = graph.lengths, len(self.points)
         fade, dfade = _with_slope(lambda r: cosine_switch(r[:, 0], self.cutoff, self.transition), r[:, None])
         u = graph.vectors / r[:, None]
@@ -276,7 +295,7 @@ class EnvironmentGP(SparseKernel):
         return torch.ones_like(x[:, 0])
 
     def slopes(self, graph: Graph, atoms: slice, forces: bool) -> tuple[Tensor, Tensor | None]:
-        graph, z = _leaving(graph, atoms), self.species(graph.numbers)
+        graph, z = leaving(graph, atoms), self.species(graph.numbers)
         raw = self.descriptor(graph)
         p = normalized(raw) if self.normalize else raw
         same = (z[:, None] == self.group) * self.delta**2
@@ -305,7 +324,7 @@ class EnvironmentGP(SparseKernel):
         return variance, total.clamp_min(0)
 
 
-class GAP(Potential):
+class GAP(SumOfKernels):
     """Pairs, environments by ``SOAP``, and triplets where asked for: the sum of their covariances.
 
     The settings are those usual with ``gap_fit``; for others, add ``PairGP``, ``TripletGP`` and ``EnvironmentGP``.
@@ -348,35 +367,6 @@ class GAP(Potential):
         self.sum = Sum(parts)
         self.cutoff, self.elements = float(cutoff), tuple(elements)
 
-    def forward(self, graph: Graph) -> PerAtom:
-        return self.sum(graph)
-
-    def prepare(self, graphs: Iterable[Graph]) -> None:
-        self.sum.prepare(graphs)
-
-    linear = True
-
-    @property
-    def coefficients(self) -> Float[Tensor, "M"]:
-        return self.sum.coefficients
-
-    @coefficients.setter
-    def coefficients(self, values: Float[Tensor, "M"]) -> None:
-        self.sum.coefficients = values
-
-    def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
-        return self.sum.design(graph, forces, virial)
-
-    def covariances(self) -> Int[Tensor, "M"]:
-        return torch.cat([p.covariances() + k for k, p in enumerate(self.sum.parts)])
-
-    def rescale(self, factors: Float[Tensor, "covariances"]) -> None:
-        for p, factor in zip(self.sum.parts, factors.split(1)):
-            p.rescale(factor)
-
-    def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]]:
-        return self.sum.parts[0].unexplained(graph)
-
 
 def _unordered(n: int) -> tuple[Int[Tensor, "n n"], int]:
     """A number for each unordered pair."""
@@ -384,15 +374,6 @@ def _unordered(n: int) -> tuple[Int[Tensor, "n n"], int]:
     row, column = torch.triu_indices(n, n)
     table[row, column] = table[column, row] = torch.arange(len(row))
     return table, len(row)
-
-
-def _leaving(graph: Graph, atoms: slice) -> Graph:
-    """Only the edges that leave some consecutive atoms; they have no reverse."""
-    begin, end = int(graph.first[atoms.start]), int(graph.first[atoms.stop])
-    of = slice(begin, end)
-    first = graph.first.clamp(begin, end) - begin
-    i, j, shifts, vectors = (x[of] for x in (graph.i, graph.j, graph.shifts, graph.vectors))
-    return Graph(graph.structures, i, j, shifts, vectors, first, torch.zeros_like(i), graph.cutoff)
 
 
 def _with_slope(f, x: Float[Tensor, "I 1"]) -> tuple[Float[Tensor, "I 1"], Float[Tensor, "I 1"]]:

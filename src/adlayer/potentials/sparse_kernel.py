@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..config import nearest
 from ..graph import Graph
 from ..nn.sparse_points import METHODS, choose_points
-from ..potential import Design, Potential
+from ..potential import Design, PerAtom, Potential, Sum
 from ..structures import sum_systems
 
 _MEMORY = 64_000_000  # bytes of a block of derivatives
@@ -97,12 +97,29 @@ class SparseKernel(Potential, ABC):
         points = []
         for g, x in enumerate(found):
             self.adapt(g, x)
-            kernel = partial(self.kernel, group=g)
-            points.append(choose_points(x, self.n_sparse, self.how, kernel, generator) if len(x) else x)
+            if len(x):
+                x = choose_points(self.candidates(g, x), self.n_sparse, self.how, partial(self.likeness, g), generator)
+            points.append(x)
         self.place(points, torch.zeros(sum(map(len, points)), dtype=torch.float64))
 
     def adapt(self, group: int, x: Float[Tensor, "I D"]) -> None:
         """Take scales of the kernel from the inputs of a group; by default none."""
+
+    def candidates(self, group: int, x: Float[Tensor, "I D"]) -> Float[Tensor, "J D"]:
+        """What the points of a group are chosen among: the inputs that occur, in random order, or more."""
+        return x
+
+    def likeness(self, group: int, x: Tensor, points: Tensor) -> Float[Tensor, "I M"]:
+        """The kernel over its values for each input with itself, by which points are chosen."""
+        return self.kernel(x, points, group)
+
+    def stretched(self) -> list[SparseKernel]:
+        """The kernels whose lengths can be fitted: itself, where it has ``theta``."""
+        return [self] if "theta" in self._buffers else []
+
+    def stretch(self, factor: float) -> None:
+        """Multiply the lengths of the kernel; points and weights are then to be found anew."""
+        self.theta *= factor
 
     def covariance(self) -> Float[Tensor, "M M"]:
         """``K``: of the points with each other."""
@@ -168,9 +185,56 @@ class SparseKernel(Potential, ABC):
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         """There are as many points as were saved."""
-        for name in ("points", "fade", "group", "theta"):
-            if (saved := state_dict.get(prefix + name)) is not None and name in self._buffers:
-                self._buffers[name] = self._buffers[name].new_empty(saved.shape)
+        for name, buffer in self._buffers.items():
+            if (saved := state_dict.get(prefix + name)) is not None:
+                self._buffers[name] = buffer.new_empty(saved.shape)
         if (saved := state_dict.get(f"{prefix}alpha")) is not None:
             self.alpha.data = self.alpha.data.new_empty(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class SumOfKernels(Potential, ABC):
+    """A family that is a sum of such potentials under one name: it sets ``sum``, and is one Gaussian process."""
+
+    sum: Sum
+
+    def forward(self, graph: Graph) -> PerAtom:
+        return self.sum(graph)
+
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        self.sum.prepare(graphs)
+
+    linear = True
+
+    @property
+    def coefficients(self) -> Float[Tensor, "M"]:
+        return self.sum.coefficients
+
+    @coefficients.setter
+    def coefficients(self, values: Float[Tensor, "M"]) -> None:
+        self.sum.coefficients = values
+
+    def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
+        return self.sum.design(graph, forces, virial)
+
+    def covariances(self) -> Int[Tensor, "M"]:
+        return torch.cat([p.covariances() + k for k, p in enumerate(self.sum.parts)])
+
+    def rescale(self, factors: Float[Tensor, "covariances"]) -> None:
+        for p, factor in zip(self.sum.parts, factors.split(1)):
+            p.rescale(factor)
+
+    def stretched(self) -> list[SparseKernel]:
+        return [kernel for p in self.sum.parts for kernel in p.stretched()]
+
+    def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]] | None:
+        return self.sum.unexplained(graph)
+
+
+def leaving(graph: Graph, atoms: slice) -> Graph:
+    """Only the edges that leave some consecutive atoms; they have no reverse."""
+    begin, end = int(graph.first[atoms.start]), int(graph.first[atoms.stop])
+    of = slice(begin, end)
+    first = graph.first.clamp(begin, end) - begin
+    i, j, shifts, vectors = (x[of] for x in (graph.i, graph.j, graph.shifts, graph.vectors))
+    return Graph(graph.structures, i, j, shifts, vectors, first, torch.zeros_like(i), graph.cutoff)
