@@ -95,6 +95,10 @@ class Potential(Part, nn.Module, ABC):
         """Derivatives by the coefficients; energy, forces and virial are the products with them."""
         raise TypeError(f"{type(self).__name__} is not linear in its parameters; fit it by gradient descent")
 
+    def projections(self, graph: Graph) -> Float[Tensor, "atoms K"]:
+        """What the energy of each atom is built of: the rows of the design of single atoms."""
+        return self.design(each_atom_a_system(graph), forces=False, virial=False).energy
+
     def penalty(self) -> Float[Tensor, "K"]:
         """Relative prior weight of each coefficient: 1 for all, or rising with roughness (a smoothness prior)."""
         return torch.ones_like(self.coefficients)
@@ -450,6 +454,20 @@ def gather(structures: Structures, said: PerAtom, forces: Tensor | None, virial:
         dipole = sum_systems(dipole, structures)
     energy = sum_systems(said.energy.double(), structures)
     return Prediction(energy, forces, stress, said.energy, said.charges, dipole)
+
+
+def each_atom_a_system(graph: Graph) -> Graph:
+    """The same edges with every atom a structure of its own, so that energy rows are those of single atoms.
+
+    Only for energies: what edges do to atoms of other structures is not for a design to expect.
+    """
+    s, n = graph.structures, graph.n_atoms
+    of = s.system
+    alone = torch.arange(n, device=s.device)
+    return replace(
+        graph,
+        structures=Structures(s.numbers, s.positions, s.cell[of], s.pbc[of], alone, s.charge[of], s.spin[of]),
+    )
 
 
 def check_elements(potential: Potential, structures: Structures) -> None:

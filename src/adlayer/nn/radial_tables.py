@@ -54,6 +54,9 @@ class RadialTables:
         found = (1 - t) ** 2 * ((1 + 2 * t) * a + t * da) + t**2 * ((3 - 2 * t) * b + (t - 1) * db)
         return torch.where(inside[:, None], found, torch.zeros_like(found))
 
+    def __deepcopy__(self, memo: dict) -> RadialTables:
+        return self  # never changes
+
 
 def _knots(function: Callable, n: int, scale: float) -> Float[np.ndarray, "knot 2 n"]:
     r = (torch.arange(1, n, dtype=torch.float64) / scale).requires_grad_()

@@ -12,18 +12,18 @@ from math import exp
 import torch
 from ase.data import atomic_numbers, covalent_radii
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..graph import Graph
-from ..kernels.ace import densities
-from ..kernels.ace_design import design
-from ..nn.cluster_expansion import Channel, ClusterExpansion
+from ..nn.cluster_expansion import Channel
 from ..nn.cluster_selection import select
+from ..nn.embeddings import shifted_power
 from ..nn.radial_polynomials import RadialPolynomials, RadialSets, preset
-from ..potential import Design, PerAtom, Potential, Species
+from ..potential import PerAtom, Species
+from .cluster_potential import ClusterPotential
 
 
-class ACE(Potential):
+class ACE(ClusterPotential):
     r"""``E_i = rho_i``, or with embedding ``rho_i1 + sqrt(rho_i2)``, where ``rho_i = sum_k c_k B_ik``.
 
     ``B_ik`` are the invariant products of up to ``order`` sums over neighbors ``A_i,nlm = sum_j R_n(r_ij) Y_lm(r_ij)``:
@@ -72,55 +72,23 @@ class ACE(Potential):
             raise ValueError(f"embedding must be one of {', '.join(EMBEDDINGS)}; got {embedding!r}")
         if decay is not None and (len(decay) != 2 or min(decay) < 0):
             raise ValueError(f"decay must be two rates from 0 upwards, of n and of l; got {decay!r}")
-        self.cutoff, self.elements, self.embedding = float(cutoff), tuple(elements), embedding
-        self.species, self.weight_l, self.pair, self.decay = Species(elements), weight_l, pair, decay
+        self.embedding, self.weight_l, self.pair, self.decay = embedding, weight_l, pair, decay
         functions = select(len(elements), order, degree, weight_l, n_max, l_max, pair)
         n = 1 + max((c.n for f in functions for c in f), default=-1)
-        many = preset(radial, max(n - pair, 0), self.cutoff)
-        two = RadialPolynomials(pair, self.cutoff, many.transform, "repulsive")
+        many = preset(radial, max(n - pair, 0), float(cutoff))
+        two = RadialPolynomials(pair, float(cutoff), many.transform, "repulsive")
         sets = [f for f in (two, many) if f.n]
-        radii = covalent_radii[[atomic_numbers[e] for e in elements]]
-        self.expansion = ClusterExpansion(functions, RadialSets(sets, radii[:, None] + radii[None, :]), n_functions)
-        basis = self.expansion.basis
-        self.register_buffer("rows", torch.from_numpy(basis.rows), persistent=False)
-        self.values = torch.from_numpy(basis.values)  # not a buffer: they must not be rounded by a visit to float32
-        place = torch.from_numpy(self.expansion.nodes.place[basis.columns])
-        self.register_buffer("place", place, persistent=False)
-        n_densities = 1 if embedding == "linear" else 2
-        self.c = nn.Parameter(torch.zeros(len(elements), n_densities, len(basis), dtype=torch.float64))
+        radii = covalent_radii[[atomic_numbers[e] for e in Species(elements).elements]]
+        radial_sets = RadialSets(sets, radii[:, None] + radii[None, :])
+        self._begin(elements, functions, radial_sets, 1 if embedding == "linear" else 2, n_functions)
         self._start()
 
-    def _start(self) -> None:
-        """Small numbers that fall with roughness, always the same: an unfitted potential, not a flat one."""
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(self.c.shape, generator=generator, dtype=self.c.dtype)
-        self.c.data = 0.1 * noise / self.penalty().reshape(len(self.elements), 1, -1)
-
-    @property
-    def n_functions(self) -> int:
-        """Number of invariants ``B`` of an atom."""
-        return self.c.shape[2]
-
     def forward(self, graph: Graph) -> PerAtom:
-        rho = densities(graph.vectors, self.weights(), graph, self.species(graph.numbers), self.expansion)
-        return PerAtom(EMBEDDINGS[self.embedding](rho))
-
-    def weights(self) -> Float[Tensor, "elements densities nodes"]:
-        """Coefficients contracted with the couplings: what each product counts."""
-        zero = self.c.new_zeros(*self.c.shape[:2], self.expansion.n_nodes)
-        return zero.index_add(2, self.place, self.c[:, :, self.rows] * self.values.to(self.c))
+        return PerAtom(EMBEDDINGS[self.embedding](self.densities(graph)))
 
     @property
     def linear(self) -> bool:
         return self.embedding == "linear"
-
-    @property
-    def coefficients(self) -> Float[Tensor, "K"]:
-        return self.c.detach().reshape(-1) if self.linear else super().coefficients
-
-    @coefficients.setter
-    def coefficients(self, values: Float[Tensor, "K"]) -> None:
-        self.c.data.copy_(values.reshape(self.c.shape))
 
     def penalty(self) -> Float[Tensor, "K"]:
         """Rough functions cost more: ``sum_k n_k^2 + (weight_l l_k)^2`` of each (after Witt et al.).
@@ -137,27 +105,12 @@ class ACE(Potential):
             cost = [1.0 if f[0].n < self.pair else exp(2 * x) for f, x in zip(self.functions, steps)]
         return torch.tensor(cost, dtype=self.c.dtype, device=self.c.device).repeat(len(self.elements))
 
-    @property
-    def functions(self) -> list[tuple[Channel, ...]]:
-        """The channels ``(l, element, n)`` of each invariant."""
-        return self.expansion.basis.functions
-
     def degrees(self, function: tuple[Channel, ...]) -> list[tuple[int, int]]:
         """``(n, l)`` of the factors of a function, ``n`` counted from 1 in their own set."""
         return [(c.n + 1 - (self.pair if c.n >= self.pair else 0), c.l) for c in function]
 
-    def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
-        if not self.linear:
-            return super().design(graph)
-        return Design(*design(graph, self.species(graph.numbers), self.expansion, self.dtype, forces, virial))
 
-
-def _finnis_sinclair(rho: Float[Tensor, "atoms 2"]) -> Float[Tensor, "atoms"]:
-    """``rho_1 + sign(rho_2) (sqrt(|rho_2| + e/4) - e/2)``, ``e = exp(-|rho_2|)``: PACE's, smooth at zero."""
-    sign = torch.where(rho[:, 1] < 0, -1.0, 1.0).to(rho.dtype)  # unlike torch.sign, with a slope at zero
-    a = sign * rho[:, 1]
-    e = torch.exp(-a)
-    return rho[:, 0] + sign * (torch.sqrt(a + 0.25 * e) - 0.5 * e)
-
-
-EMBEDDINGS = {"linear": lambda rho: rho[:, 0], "finnis-sinclair": _finnis_sinclair}
+EMBEDDINGS = {
+    "linear": lambda rho: rho[:, 0],
+    "finnis-sinclair": lambda rho: rho[:, 0] + shifted_power(rho[:, 1], 0.5),
+}

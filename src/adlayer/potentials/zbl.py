@@ -6,15 +6,12 @@ The switching function is the one of LAMMPS's ``pair_style zbl``: value, slope a
 from __future__ import annotations
 
 import torch
-from torch import exp, where
+from torch import where
 
 from ..graph import Graph, sum_edges
+from ..nn.nuclear_repulsion import zbl
 from ..potential import PerAtom, Potential
 from ..units import COULOMB
-
-# The universal screening function, phi(x) = sum_k c_k exp(-d_k x).
-C = (0.18175, 0.50986, 0.28022, 0.02817)
-D = (3.19980, 0.94229, 0.40290, 0.20162)
 
 
 class ZBL(Potential):
@@ -46,27 +43,6 @@ class ZBL(Potential):
     def forward(self, graph: Graph) -> PerAtom:
         graph = graph.within(self.cutoff)
         Z = graph.numbers.to(graph.vectors.dtype)
-        Zi, Zj = Z[graph.i], Z[graph.j]
-        zz = self.coulomb * Zi * Zj
-        inverse_a = (Zi**0.23 + Zj**0.23) / 0.46850
-
-        def V(r, order=0):
-            """The derivative of this order of the unswitched potential."""
-            s = [[c * (-d * inverse_a) ** m * exp(-d * inverse_a * r) for c, d in zip(C, D)] for m in range(order + 1)]
-            phi = [sum(terms) for terms in s]  # phi, phi', phi''
-            if order == 0:
-                return zz / r * phi[0]
-            if order == 1:
-                return zz / r * (phi[1] - phi[0] / r)
-            return zz / r * (phi[2] - 2 * phi[1] / r + 2 * phi[0] / r**2)
-
-        T = self.cutoff - self.inner
-        V0, V1, V2 = (V(self.cutoff, order) for order in range(3))
-        A = (-3 * V1 + T * V2) / T**2
-        B = (2 * V1 - T * V2) / T**3
-        constant = -V0 + T / 2 * V1 - T**2 / 12 * V2
-
         r = graph.lengths
-        t = (r - self.inner).clamp(min=0)
-        E = V(r) + A / 3 * t**3 + B / 4 * t**4 + constant
+        E = zbl(r, Z[graph.i], Z[graph.j], self.inner, self.cutoff, self.coulomb)
         return PerAtom(0.5 * sum_edges(where(r < self.cutoff, E, torch.zeros_like(E)), graph))

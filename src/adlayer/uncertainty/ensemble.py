@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -169,7 +168,7 @@ class LinearEnsemble(Doubtful):
     def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
         mean = evaluate(self.potential, graph, forces=forces, stress=stress)
         S = self.spread
-        features = self.potential.design(_each_atom_a_system(graph), forces=False, virial=False).energy
+        features = self.potential.projections(graph)
         each = features @ S.to(features)  # [atoms, M]
         energy, energies = (torch.linalg.vector_norm(x, dim=-1) for x in (sum_systems(each, graph.structures), each))
         if (unexplained := self.potential.unexplained(graph)) is not None:
@@ -185,21 +184,6 @@ class LinearEnsemble(Doubtful):
     def deviations(self, graph: Graph) -> Float[Tensor, "systems M"]:
         energy = self.potential.design(graph, forces=False, virial=False).energy @ self.spread
         return self.scales[0].to(energy) * energy
-
-
-def _each_atom_a_system(graph: Graph) -> Graph:
-    """The same edges with every atom a structure of its own, so that energy rows are those of single atoms.
-
-    Only for energies: what edges do to atoms of other structures is not for a design to expect.
-    """
-    s, n = graph.structures, graph.n_atoms
-    of = s.system
-    return replace(
-        graph,
-        structures=Structures(
-            s.numbers, s.positions, s.cell[of], s.pbc[of], torch.arange(n, device=s.device), s.charge[of], s.spin[of]
-        ),
-    )
 
 
 def _mean(values: Iterable[Tensor | None]) -> Tensor | None:

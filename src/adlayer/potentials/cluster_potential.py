@@ -1,0 +1,85 @@
+"""What all potentials share whose energy is a function of atomic cluster expansions: products, couplings, kernels."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..graph import Graph
+from ..kernels.ace import densities
+from ..kernels.ace_design import design
+from ..nn.cluster_expansion import Channel, ClusterExpansion
+from ..nn.radial_polynomials import RadialSets
+from ..nn.radial_tables import RadialTables
+from ..potential import Design, Potential, Species, each_atom_a_system
+
+
+class ClusterPotential(Potential):
+    """``E_i = F(rho_i1, rho_i2, ...)``, ``rho_ip = sum_k c_kp B_ik``; a family says which ``B`` and which ``F``."""
+
+    def _begin(
+        self,
+        elements: Sequence[str],
+        functions: Sequence[tuple[Channel, ...]],
+        radial: RadialSets | RadialTables,
+        n_densities: int,
+        n_most: int | None = None,
+    ) -> None:
+        self.elements, self.species, self.cutoff = tuple(elements), Species(elements), float(radial.cutoff)
+        self.expansion = ClusterExpansion(functions, radial, n_most)
+        basis = self.expansion.basis
+        self.register_buffer("rows", torch.from_numpy(basis.rows), persistent=False)
+        self.values = torch.from_numpy(basis.values)  # not a buffer: they must not be rounded by a visit to float32
+        place = torch.from_numpy(self.expansion.nodes.place[basis.columns])
+        self.register_buffer("place", place, persistent=False)
+        self.c = nn.Parameter(torch.zeros(len(elements), n_densities, len(basis), dtype=torch.float64))
+
+    def _start(self) -> None:
+        """Small numbers that fall with roughness, always the same: an unfitted potential, not a flat one."""
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(self.c.shape, generator=generator, dtype=self.c.dtype)
+        self.c.data = 0.1 * noise / self.penalty().reshape(len(self.elements), 1, -1)
+
+    @property
+    def n_functions(self) -> int:
+        """Number of invariants ``B`` of an atom."""
+        return self.c.shape[2]
+
+    @property
+    def functions(self) -> list[tuple[Channel, ...]]:
+        """The channels ``(l, element, n)`` of each invariant."""
+        return self.expansion.basis.functions
+
+    @abstractmethod
+    def penalty(self) -> Float[Tensor, "K"]:
+        """The prior weight of each invariant, of one element after another."""
+
+    def densities(self, graph: Graph) -> Float[Tensor, "atoms densities"]:
+        """``rho`` of every atom."""
+        return densities(graph.vectors, self.weights(), graph, self.species(graph.numbers), self.expansion)
+
+    def weights(self) -> Float[Tensor, "elements densities nodes"]:
+        """Coefficients contracted with the couplings: what each product counts."""
+        zero = self.c.new_zeros(*self.c.shape[:2], self.expansion.n_nodes)
+        return zero.index_add(2, self.place, self.c[:, :, self.rows] * self.values.to(self.c))
+
+    @property
+    def coefficients(self) -> Float[Tensor, "K"]:
+        return self.c.detach().reshape(-1) if self.linear else super().coefficients
+
+    @coefficients.setter
+    def coefficients(self, values: Float[Tensor, "K"]) -> None:
+        self.c.data.copy_(values.reshape(self.c.shape))
+
+    def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
+        if not self.linear:
+            return super().design(graph)
+        return Design(*design(graph, self.species(graph.numbers), self.expansion, self.dtype, forces, virial))
+
+    def projections(self, graph: Graph) -> Float[Tensor, "atoms K"]:
+        graph = each_atom_a_system(graph)
+        return design(graph, self.species(graph.numbers), self.expansion, self.dtype, False, False)[0]
