@@ -1,4 +1,4 @@
-"""PACE: Y. Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021); A. Bochkarev et al., Phys. Rev. Mater. 6, 013804 (2022).
+"""PACE: Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021); Bochkarev et al., Phys. Rev. Mater. 6, 013804 (2022).
 
 The atomic cluster expansion in the form of python-ace and LAMMPS's ``pair_style pace``: tabulated radial functions of
 each pair of elements, any number of densities, and a core that takes over at short distance.
@@ -6,7 +6,7 @@ each pair of elements, any number of densities, and a core that takes over at sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +51,9 @@ class Embedding:
 class PACE(ClusterPotential):
     r"""``E_i = f_i F(rho_i1, rho_i2, ...) + V_i``, ``rho_ip = sum_k c_kp B_ik``, ``F = sum_p w_p rho_p^m_p``.
 
-    ``B_ik`` are the invariant products of sums over neighbors ``A_i,nlm = sum_j R_nl(r_ij) Y_lm(r_ij)``; products of one
-    factor take the functions ``g_n`` of which the ``R_nl`` are combinations. ``V_i`` is the energy of the core, a sum
-    over pairs, and ``f_i`` falls from 1 to 0 as it rises (``embeddings``). With cores of kind
+    ``B_ik`` are the invariant products of sums over neighbors ``A_i,nlm = sum_j R_nl(r_ij) Y_lm(r_ij)``; products of
+    one factor take the functions ``g_n`` of which the ``R_nl`` are combinations. ``V_i`` is the energy of the core, a
+    sum over pairs, and ``f_i`` falls from 1 to 0 as it rises (``embeddings``). With cores of kind
 
         distance   each pair has its repulsion up to ``inner`` and its radial functions from there on, smoothly
         density    radial functions end in a step at the inner end of ``inner``, where ``f_i`` should be 0
@@ -72,9 +72,10 @@ class PACE(ClusterPotential):
         embedding: linear, or finnis-sinclair: ``rho_1 + sqrt(rho_2)``, which is not fitted by least squares.
         core: distance, density or zbl.
         bonds: what pairs have of their own, ``{"Al-Ni": {...}, "Ni-Al": {...}, "all": {...}}`` with arguments of
-            ``nn.pace_bonds.Bond``; the first element is the center, and one order stands for both unless both are there.
-        embeddings: what elements have of their own, ``{"Al": {"terms": ..., "shifted": ..., "core": ...}, "all": ...}``.
-        functions: the products ``[[l, element, n], ...]`` themselves, ``n`` from 0, in place of ``n_max`` and ``l_max``.
+            ``nn.pace_bonds.Bond``; the first element is the center; one order stands for both unless both are there.
+        embeddings: what elements have of their own, ``{"Al": {"terms": [[w, m], ...], "shifted": true, "core": [energy,
+            range]}, "all": ...}``.
+        functions: the products ``[[l, element, n], ...]`` themselves, ``n`` from 0, not those of ``n_max``, ``l_max``.
         spacing: of the knots, Å.
     """
 
@@ -120,11 +121,22 @@ class PACE(ClusterPotential):
             labeled = [tuple(sorted(Channel(*c) for c in f)) for f in functions]
         n_densities = max(len(e.terms) for e in self.embeddings)
         kinds = list(dict.fromkeys(b for row in self.bonds for b in row))
-        self.labels, tables = _radial(labeled, kinds, self.bonds, core, spacing)
+        self.radial_of, tables = _radial(labeled, kinds, self.bonds, core, spacing)
+        self.labels: dict[tuple[Channel, ...], tuple[Channel, ...]] = {}  # the products, and what they are for PACE
+        for f in labeled:
+            merged, order = self.arrange(f)
+            self.labels.setdefault(merged, tuple(f[k] for k in order))
         self._begin(elements, list(self.labels), tables, n_densities, n_functions)
         self._start()
         self.reach = max(b.reach(core) for b in kinds)
         self.repulsion = _repulsion(elements, self.bonds, core, spacing) if self.reach else None
+
+    def arrange(self, labeled: Sequence[Channel]) -> tuple[tuple[Channel, ...], tuple[int, ...]]:
+        """A product of PACE's radial functions in terms of the different ones, sorted, and where each factor was."""
+        many = len(labeled) > 1
+        merged = [Channel(c.l, c.element, self.radial_of[c.l if many else None, c.n]) for c in labeled]
+        order = sorted(range(len(merged)), key=lambda k: (merged[k], labeled[k]))
+        return tuple(merged[k] for k in order), tuple(order)
 
     def forward(self, graph: Graph) -> PerAtom:
         z, rho = self.species(graph.numbers), self.densities(graph)
@@ -211,16 +223,16 @@ def _frozen(x):
     )
 
 
-def _radial(labeled, kinds, bonds, core, spacing):
-    """Tables of the different radial functions that products need, and the products in terms of these.
+def _radial(labeled, kinds, bonds, core, spacing) -> tuple[dict[tuple[int | None, int], int], RadialTables]:
+    """Where each ``R_nl``, and with None for ``l`` each ``g_n``, that products need is among the different ones.
 
-    ``R_nl`` that are the same for all kinds of bonds, as those of all ``l`` are by default, are one function.
+    Those that are the same for all kinds of bonds, as ``R_nl`` of all ``l`` are by default, are one; and their tables.
     """
-    names = {(c.l if len(f) > 1 else None, c.n) for f in labeled for c in f}
+    names = sorted({(c.l if len(f) > 1 else None, c.n) for f in labeled for c in f}, key=str)
     n_base = max(b.n_base(*name) for b in kinds for name in names)
-    columns = {name: np.stack([b.combination(*name, n_base) for b in kinds]) for name in sorted(names, key=str)}
-    distinct = {x.tobytes(): x for x in columns.values()}
-    place = {key: k for k, key in enumerate(distinct)}
+    columns = [np.stack([b.combination(*name, n_base) for b in kinds]) for name in names]
+    distinct = {x.tobytes(): x for x in columns}
+    place = {name: list(distinct).index(x.tobytes()) for name, x in zip(names, columns)}
     combined = torch.from_numpy(np.stack(list(distinct.values()), -1))  # [kind, base, function]
     tables = RadialTables(
         [lambda r, b=b, C=C: b.functions(r, C, core) for b, C in zip(kinds, combined)],
@@ -228,12 +240,7 @@ def _radial(labeled, kinds, bonds, core, spacing):
         np.array([[kinds.index(b) for b in row] for row in bonds]),
         spacing,
     )
-    labels = {}
-    for f in labeled:
-        merged = [Channel(c.l, c.element, place[columns[c.l if len(f) > 1 else None, c.n].tobytes()]) for c in f]
-        pairs = sorted(zip(merged, f))
-        labels.setdefault(tuple(m for m, _ in pairs), tuple(c for _, c in pairs))
-    return labels, tables
+    return place, tables
 
 
 def _repulsion(elements, bonds, core, spacing):
