@@ -50,7 +50,7 @@ def to_complex(ls: Numbers, same: Numbers) -> tuple[list[Numbers], Float[np.ndar
     products, C = symmetric_invariants(ls, same)
     found: dict[Numbers, np.ndarray] = {}
     for m, column in zip(products.tolist(), C.T):
-        for other, value in _expanded(m, 1):
+        for other, value in _expanded(tuple(m), 1):
             key = _ordered(max(other, tuple(-x for x in other)), same)
             found[key] = found.get(key, 0.0) + value.real * column
     ms = sorted(m for m, x in found.items() if np.abs(x).max() > 1e-12)
