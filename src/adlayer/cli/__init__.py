@@ -9,6 +9,7 @@ import click
 from .. import __version__
 from .catalog import completion, list_, show
 from .command import verbatim
+from .compare import compare
 from .data import check, predict
 from .describe import describe
 from .errors import explain
@@ -41,8 +42,9 @@ def commands(debug: bool) -> None:
     """From a surface to an interatomic potential that can be trusted."""
 
 
-_COMMANDS = (run, fit, predict, check, list_, show, report, learning_curve, cutoff_test, search, describe, completion)
-for _command in _COMMANDS:
+_COMMANDS = (run, fit, predict, check, list_, show, report, compare)
+_MORE = (learning_curve, cutoff_test, search, describe, completion)
+for _command in (*_COMMANDS, *_MORE):
     commands.add_command(_command)
 
 

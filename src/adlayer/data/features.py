@@ -158,7 +158,7 @@ def check_memory(
     if needed[asked] <= free:
         return
     fit = [f"{name} ({_gigabytes(x)})" for name, x in sorted(needed.items(), key=lambda y: -y[1]) if x <= free]
-    ways = " or ".join(fit) or f"about {int(free / needed[asked] * atoms)} atoms"
+    ways = " or ".join(fit) or "fewer atoms"
     raise ValueError(
         f"{descriptor.n_features} features of {atoms} atoms, {asked}, need {_gigabytes(needed[asked])} and "
         f"{_gigabytes(free)} are free; {ways} would fit"
