@@ -25,6 +25,7 @@ class Descriptor(Part, nn.Module, ABC):
     cutoff: float
     elements: tuple[str, ...]
     n_features: int
+    mixed: ClassVar[bool] = False  # features say what element the center is, so that one network can serve all elements
     small: ClassVar[dict[str, Any]] = {}  # cheap arguments: what checks, docs and examples build
 
     @abstractmethod

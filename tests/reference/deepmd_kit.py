@@ -12,11 +12,22 @@ from deepmd.pt.model.model import get_model
 A = {"type": "se_e2_a", "sel": [4, 6], "rcut": 6.0, "rcut_smth": 0.5, "neuron": [3, 6], "axis_neuron": 2, "seed": 1}
 R = {"type": "se_e2_r", "sel": [4, 6], "rcut": 5.0, "rcut_smth": 1.0, "neuron": [2, 4], "seed": 2}
 THREE = {"type": "se_e3", "sel": [4, 6], "rcut": 4.5, "rcut_smth": 0.5, "neuron": [2, 4], "seed": 3}
+DPA1 = {"type": "dpa1", "sel": 10, "rcut": 6.0, "rcut_smth": 0.5, "neuron": [3, 6], "axis_neuron": 2, "tebd_dim": 4}
+DPA1 |= {"attn": 5, "attn_layer": 2, "seed": 6}
 DESCRIPTORS = {
     "pairs": {**A, "type_one_side": False, "resnet_dt": True},
     "three": {**THREE, "activation_function": "gelu"},
     "hybrid": {"type": "hybrid", "list": [{**A, "type_one_side": True}, R, THREE]},
+    "attention": DPA1,
+    "strip": {
+        **{**DPA1, "tebd_input_mode": "strip", "attn_layer": 1, "attn_dotr": False, "normalize": False},
+        **{"temperature": 0.5, "type_one_side": True, "exclude_types": [[1, 1]], "concat_output_tebd": False},
+    },
+    "no_attention": {**DPA1, "type": "se_atten_v2", "attn_layer": 0, "tebd_dim": 3, "resnet_dt": True},
+    "steps": {**DPA1, "attn_layer": 1, "smooth_type_embedding": False, "rcut": 3.0},
+    "blend": {**DPA1, "attn_layer": 0, "rcut": 4.0},
 }
+TABLE = np.stack([(r := np.linspace(0.2, 4.0, 20)), *((k / r) * (1 - r / 4) ** 4 for k in (300, 80, 14))], 1)
 POSITIONS = [
     [12.83, 2.56, 2.18],
     [12.09, 2.87, 2.74],
@@ -31,21 +42,40 @@ CELL = [[13.0, 0.0, 0.0], [0.5, 12.0, 0.0], [-0.3, 0.7, 11.0]]
 
 def set_statistics(descriptor, rng):
     for part in getattr(descriptor, "descrpt_list", [descriptor]):
-        part = getattr(part, "sea", getattr(part, "seat", part))
+        has_mean = not hasattr(part, "se_atten")
+        part = getattr(part, "sea", getattr(part, "seat", getattr(part, "se_atten", part)))
         mean, std = part.mean, part.stddev
-        mean[:, :, 0] = torch.from_numpy(rng.uniform(0.2, 0.4, (2, 1)))
+        if has_mean:
+            mean[:, :, 0] = torch.from_numpy(rng.uniform(0.2, 0.4, (2, 1)))
         std[:, :, 0] = torch.from_numpy(rng.uniform(0.8, 1.2, (2, 1)))
         if std.shape[2] == 4:
             std[:, :, 1:] = torch.from_numpy(rng.uniform(0.8, 1.2, (2, 1, 1)))
 
 
+def plain(x):
+    """Numbers of NumPy that YAML does not know as numbers of Python."""
+    if isinstance(x, dict):
+        return {k: plain(v) for k, v in x.items()}
+    if isinstance(x, list):
+        return [plain(v) for v in x]
+    return x.item() if isinstance(x, np.generic) else x
+
+
 for name, descriptor in DESCRIPTORS.items():
     fitting = {"neuron": [5, 5], "resnet_dt": True, "seed": 4}
-    model = get_model({"type_map": ["O", "H"], "descriptor": descriptor, "fitting_net": fitting}).double()
-    set_statistics(model.atomic_model.descriptor, np.random.default_rng(5))
-    model.atomic_model.out_bias[0, :, 0] = torch.tensor([-93.0, -186.0])
+    about = {"type_map": ["O", "H"], "descriptor": descriptor, "fitting_net": fitting}
+    if name == "blend":
+        np.savetxt("table.txt", TABLE)
+        about |= {"use_srtab": "table.txt", "sw_rmin": 0.8, "sw_rmax": 1.1}
+    model = get_model(about).double()
+    models = model.atomic_model.models if name == "blend" else [model.atomic_model]
+    set_statistics(models[0].descriptor, np.random.default_rng(5))
+    for k, one in enumerate(models):
+        one.out_bias[0, :, 0] = torch.tensor([-93.0, -186.0]) + k
+    if name == "blend":
+        model.atomic_model.out_bias[0, :, 0] = torch.tensor([0.5, 0.25])
     path = f"deepmd_{name}.yaml"
-    save_dp_model(path, {"backend": "PyTorch", "model": model.serialize(), "model_def_script": {}})
+    save_dp_model(path, {"backend": "PyTorch", "model": plain(model.serialize()), "model_def_script": {}})
     with open(path) as file:
         tree, results = yaml.safe_load(file), []
     for box in (CELL, None):

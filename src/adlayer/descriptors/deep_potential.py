@@ -24,12 +24,12 @@ from torch.nn.functional import one_hot
 
 from ..descriptor import Descriptor
 from ..graph import Graph, sum_edges, triplets
-from ..kernels.deep_potential import Environments, embedded_products, tabulated
+from ..kernels.deep_potential import Curves, Environments, embedded_products, tabulated
 from ..nn.cutoffs import quintic_switch
 from ..nn.residual import ResidualNetwork, of_kind
 from ..potential import Species
 
-Places = Sequence[int] | Mapping[str, int] | None
+Places = Sequence[int] | Mapping[str, int] | int | None
 
 
 class SeE2A(Descriptor):
@@ -47,6 +47,7 @@ class SeE2A(Descriptor):
         one_side: networks for each element of the neighbor; otherwise for each pair of center and neighbor.
         activation: of the embedding networks.
         timestep: whether their layers have timesteps.
+        centered: whether rows are taken relative to their mean; otherwise empty places count for nothing.
         seed: of the starting weights.
     """
 
@@ -63,6 +64,7 @@ class SeE2A(Descriptor):
         one_side: bool = True,
         activation: str = "tanh",
         timestep: bool = False,
+        centered: bool = True,
         seed: int = 0,
     ):
         super().__init__()
@@ -70,12 +72,17 @@ class SeE2A(Descriptor):
             raise ValueError(f"axis must be 1 to {embedding[-1]}, the width of the embedding, got {axis}")
         self.elements, self.cutoff, self.axis = tuple(elements), float(cutoff), axis
         self.n_features = embedding[-1] * axis
-        self.environment = Environment(elements, cutoff, inner, sel)
+        self.environment = Environment(elements, cutoff, inner, sel, centered)
         self.embedding = Embedding(len(elements), embedding, one_side, activation, timestep, seed)
 
     def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
-        z, g = self.environment.species(graph.numbers), self.embedding
-        return embedded_products(self.definition, graph, z, self.environment.known, g.networks, g.one_side, self.axis)
+        z = self.environment.species(graph.numbers)
+        return embedded_products(self.definition, graph, z, self.environment.numbers, self.curves, self.axis)
+
+    @property
+    def curves(self) -> Curves:
+        """The embedding networks, for the kernel."""
+        return Curves(self.embedding, [*self.embedding.networks], self.embedding.one_side)
 
     def definition(self, graph: Graph) -> Float[Tensor, "atoms features"]:
         """What ``forward`` computes, in the letters of the paper."""
@@ -95,7 +102,7 @@ class SeE2A(Descriptor):
 
         Returns the largest error of a table, in units of the largest output of its network.
         """
-        table = tabulated(self.embedding.networks, self.environment.known, shortest)
+        table = tabulated(self.curves, self.environment.numbers, shortest)
         if table is None:
             raise ValueError(f"no table of these networks down to {shortest} Å is good enough; try a larger distance")
         return table.error
@@ -116,6 +123,7 @@ class SeE2R(Descriptor):
         one_side: networks for each element of the neighbor; otherwise for each pair of center and neighbor.
         activation: of the embedding networks.
         timestep: whether their layers have timesteps.
+        centered: whether rows are taken relative to their mean; otherwise empty places count for nothing.
         seed: of the starting weights.
     """
 
@@ -131,11 +139,12 @@ class SeE2R(Descriptor):
         one_side: bool = True,
         activation: str = "tanh",
         timestep: bool = False,
+        centered: bool = True,
         seed: int = 0,
     ):
         super().__init__()
         self.elements, self.cutoff, self.n_features = tuple(elements), float(cutoff), embedding[-1]
-        self.environment = Environment(elements, cutoff, inner, sel)
+        self.environment = Environment(elements, cutoff, inner, sel, centered)
         self.embedding = Embedding(len(elements), embedding, one_side, activation, timestep, seed)
 
     def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
@@ -164,6 +173,7 @@ class SeE3(Descriptor):
         sel: places for neighbors, of each element; by default a tenth more than an atom of the training set has.
         activation: of the embedding networks.
         timestep: whether their layers have timesteps.
+        centered: whether rows are taken relative to their mean.
         seed: of the starting weights.
     """
 
@@ -178,11 +188,12 @@ class SeE3(Descriptor):
         sel: Places = None,
         activation: str = "tanh",
         timestep: bool = False,
+        centered: bool = True,
         seed: int = 0,
     ):
         super().__init__()
         self.elements, self.cutoff, self.n_features = tuple(elements), float(cutoff), embedding[-1]
-        self.environment = Environment(elements, cutoff, inner, sel)
+        self.environment = Environment(elements, cutoff, inner, sel, centered)
         self.embedding = Embedding(len(elements), embedding, False, activation, timestep, seed)
 
     def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
@@ -206,14 +217,27 @@ class SeE3(Descriptor):
 class Environment(nn.Module):
     """The rows ``R~`` of environment matrices, and the statistics that belong to them.
 
+    Statistics of an element are taken once, and with them the places: those of a potential that was fitted before are
+    what its networks know.
+
     Args:
         elements: chemical symbols.
         cutoff: Å.
         inner: where the switch begins, Å.
-        sel: places for neighbors, of each element.
+        sel: places for neighbors, of each element; of all together if they are mixed.
+        centered: whether the mean is subtracted.
+        mixed: whether places are for neighbors of any element.
     """
 
-    def __init__(self, elements: Sequence[str], cutoff: float, inner: float, sel: Places):
+    def __init__(
+        self,
+        elements: Sequence[str],
+        cutoff: float,
+        inner: float,
+        sel: Places,
+        centered: bool = True,
+        mixed: bool = False,
+    ):
         super().__init__()
         if not 0 <= inner < cutoff:
             raise ValueError(f"inner must be from 0 to below the cutoff, {cutoff} Å, got {inner}")
@@ -221,29 +245,38 @@ class Environment(nn.Module):
             if missing := [e for e in elements if e not in sel]:
                 raise ValueError(f"sel has no number for {', '.join(missing)}")
             sel = [sel[e] for e in elements]
-        if sel is not None and (len(sel) != len(elements) or min(sel) < 0 or not sum(sel)):
-            raise ValueError(f"sel needs a number for each of {', '.join(elements)}, got {list(sel)}")
-        self.cutoff, self.inner, self.learns_sel = float(cutoff), float(inner), sel is None
+        if mixed and sel is not None:
+            sel = [sel] if isinstance(sel, int) else [sum(sel)]
+        E, S = len(elements), 1 if mixed else len(elements)
+        if sel is not None and (isinstance(sel, int) or len(sel) != S or min(sel) < 0 or not sum(sel)):
+            wanted = "a number above 0" if mixed else f"a number for each of {', '.join(elements)}"
+            raise ValueError(f"sel needs {wanted}, got {sel}")
+        self.cutoff, self.inner, self.centered, self.mixed = float(cutoff), float(inner), centered, mixed
+        self.learns_sel = sel is None
         self.species = Species(elements)
-        E = len(elements)
-        places = [_places(4 / 3 * pi * cutoff**3 * 0.08 / E)] * E if sel is None else sel  # until prepare knows better
+        places = [_places(4 / 3 * pi * cutoff**3 * 0.08 / S)] * S if sel is None else sel  # until prepare knows better
         self.register_buffer("sel", torch.tensor(places, dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(E, dtype=torch.float64))  # of s, by element of the center, 1/Å
         self.register_buffer("width", torch.ones(E, 2, dtype=torch.float64))  # of s and of the others, 1/Å
+        self.register_buffer("known", torch.zeros(E, dtype=torch.bool))  # elements whose statistics were taken
 
     def forward(self, graph: Graph) -> tuple[Int[Tensor, "atoms"], Float[Tensor, "edges 4"]]:
         """Elements of the atoms, and a row for each neighbor."""
         z = self.species(graph.numbers)
-        r = graph.lengths[:, None]
+        return z, self.rows(graph.vectors, z[graph.i])
+
+    def rows(self, vectors: Float[Tensor, "edges 3"], center: Int[Tensor, "edges"]) -> Float[Tensor, "edges 4"]:
+        """A row for each vector, with the element of its center."""
+        r = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
         s = quintic_switch(r, self.inner, self.cutoff) / r
-        center = z[graph.i]
         mean, width = self.mean[center][:, None], self.width[center]
-        return z, torch.cat([(s - mean) / width[:, :1], s * graph.vectors / r / width[:, 1:]], 1)
+        return torch.cat([(s - mean) / width[:, :1], s * vectors / r / width[:, 1:]], 1)
 
     @property
-    def known(self) -> Environments:
-        """All of it, for the kernel."""
-        return Environments(self.mean, self.width, self.sel, self.inner, self.cutoff)
+    def numbers(self) -> Environments:
+        """All of it, for the kernel, with places by element."""
+        sel = self.sel.expand(len(self.mean)) / len(self.mean) if self.mixed else self.sel
+        return Environments(self.mean, self.width, sel, self.inner, self.cutoff)
 
     @property
     def empty(self) -> Float[Tensor, "elements"]:
@@ -252,13 +285,23 @@ class Environment(nn.Module):
 
     def n_empty(self, graph: Graph, z: Int[Tensor, "atoms"]) -> Float[Tensor, "atoms elements"]:
         """How many places for neighbors of each element are empty; below 0 where there are too few."""
-        return self.sel - sum_edges(one_hot(z[graph.j], len(self.sel)).to(self.sel), graph)
+        return self.sel - self._count(graph, z)
+
+    def _count(self, graph: Graph, z: Int[Tensor, "atoms"]) -> Float[Tensor, "atoms places"]:
+        n = sum_edges(one_hot(z[graph.j], len(self.mean)).to(self.sel), graph)
+        return n.sum(1, keepdim=True) if self.mixed else n
+
+    def set(self, mean: Float[Tensor, "elements"], width: Float[Tensor, "elements 2"]) -> None:
+        """Statistics that are known from elsewhere."""
+        self.mean.copy_(mean)
+        self.width.copy_(width)
+        self.known.fill_(True)
 
     @torch.no_grad()
     def prepare(self, graphs: Iterable[Graph]) -> None:
-        """Take places and statistics from a training set; elements that are not in it keep what they have."""
-        E = len(self.sel)
-        n, sums, most = self.sel.new_zeros(E), self.sel.new_zeros(E, 3), self.sel.new_zeros(E)
+        """Take places and statistics from a training set, of elements that are in it and not yet known."""
+        E = len(self.mean)
+        n, sums, most = self.mean.new_zeros(E), self.mean.new_zeros(E, 3), torch.zeros_like(self.sel)
         for graph in graphs:
             graph = graph.to(self.sel.dtype).within(self.cutoff)
             z = self.species(graph.numbers)
@@ -267,14 +310,16 @@ class Environment(nn.Module):
                 r = graph.lengths
                 s = quintic_switch(r, self.inner, self.cutoff) / r
                 sums.index_add_(0, z[graph.i], torch.stack([s, s * s, s * s / 3], 1))
-                most = torch.maximum(most, sum_edges(one_hot(z[graph.j], E).to(most), graph).amax(0))
-        if self.learns_sel and most.any():
+                most = torch.maximum(most, self._count(graph, z).amax(0))
+        if self.learns_sel and most.any() and not self.known.any():
             self.sel.copy_(most.new_tensor([_places(1.1 * x) for x in most.tolist()]))
-        known = n > 0
+        new = (n > 0) & ~self.known
         mean, square, third = (sums / (n.clamp_min(1) * self.sel.sum())[:, None]).unbind(1)  # over empty places as well
         width = torch.stack([square - mean**2, third], 1).clamp_min(0).sqrt()
-        self.mean[known] = mean[known]
-        self.width[known] = width.clamp_min(0.01)[known]
+        if self.centered:
+            self.mean[new] = mean[new]
+        self.width[new] = width.clamp_min(0.01)[new]
+        self.known |= new
 
 
 def _places(n: float) -> int:

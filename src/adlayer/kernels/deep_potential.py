@@ -40,6 +40,14 @@ class Environments(NamedTuple):
     cutoff: float
 
 
+class Curves(NamedTuple):
+    """Networks of one number, for neighbors of each element or for each pair of center and neighbor."""
+
+    owner: nn.Module  # whose parameters they have, and who says whether they are trained
+    functions: list[Callable[[Tensor], Tensor]]
+    one_side: bool
+
+
 class Table(NamedTuple):
     """Networks as polynomials in ``-1 .. 1`` on intervals of equal length from ``start`` on."""
 
@@ -54,8 +62,7 @@ def embedded_products(
     graph: Graph,
     z: Int[Tensor, "atoms"],
     environments: Environments,
-    networks: nn.ModuleList,
-    one_side: bool,
+    curves: Curves,
     axis: int,
 ) -> Float[Tensor, "atoms features"]:
     """``plain(graph)``; where nothing is trained, by the kernel.
@@ -65,21 +72,19 @@ def embedded_products(
         graph: may hold edges beyond the cutoff.
         z: elements of the atoms.
         environments: statistics and switch.
-        networks: of one number.
-        one_side: whether there is one for each element of the neighbor, not for each pair.
+        curves: the embedding networks.
         axis: columns of the product.
     """
     vectors = graph.vectors
-    if networks.training or not graph.n_edges or _is_traced() or not use_fused(vectors):
+    if curves.owner.training or not graph.n_edges or _is_traced() or not use_fused(vectors):
         return plain(graph)
-    table = tabulated(networks, environments, float(graph.lengths.detach().min()))
+    table = tabulated(curves, environments, float(graph.lengths.detach().min()))
     if table is None:
         return plain(graph)
-    found = _ByVectors.apply(
-        vectors, plain, graph, z, environments, table, _at_rest(networks, environments), one_side, axis
-    )
-    if any(p.requires_grad for p in networks.parameters()):
-        found = found + _ByParameters.apply(plain, graph, found.shape, *networks.parameters())
+    rest = _at_rest(curves.functions, environments)
+    found = _ByVectors.apply(vectors, plain, graph, z, environments, table, rest, curves.one_side, axis)
+    if any(p.requires_grad for p in curves.owner.parameters()):
+        found = found + _ByParameters.apply(plain, graph, found.shape, *curves.owner.parameters())
     return found
 
 
@@ -87,35 +92,34 @@ _made: WeakKeyDictionary[nn.Module, tuple[Tensor, float, Table | None]] = WeakKe
 
 
 @torch.no_grad()
-def tabulated(networks: nn.ModuleList, environments: Environments, shortest: float) -> Table | None:
-    """The table of some networks down to the distance ``shortest`` (Å); None where there is none good enough.
+def tabulated(curves: Curves, environments: Environments, shortest: float) -> Table | None:
+    """The table of some curves down to the distance ``shortest`` (Å); None where there is none good enough.
 
     Made anew when parameters or statistics have changed, or a distance is shorter than all before.
     """
-    state = torch.cat([p.detach().reshape(-1).double() for p in (*networks.parameters(), *environments[:2])])
+    state = torch.cat([p.detach().reshape(-1).double() for p in (*curves.owner.parameters(), *environments[:2])])
     reach = 2.0 ** max(ceil(log2(1 / max(shortest, 1e-2))), 1)  # of s, 1/Å: always the same table down to 0.5 Å
-    old = _made.get(networks)
+    old = _made.get(curves.owner)
     if old is not None and old[1] >= reach and torch.equal(old[0], state):
         return old[2]
     mean, width = environments.mean.double(), environments.width[:, 0].double()
     start, end = float((-mean / width).min()), float(((reach - mean) / width).max())
-    table = _tabulate(networks, start, end)
-    _made[networks] = state, reach, table
+    table = _tabulate(curves.functions, start, end, environments.mean.dtype)
+    _made[curves.owner] = state, reach, table
     return table
 
 
-def _tabulate(networks: nn.ModuleList, start: float, end: float) -> Table | None:
+def _tabulate(curves: list[Callable], start: float, end: float, dtype: torch.dtype) -> Table | None:
     nodes = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
     between = np.array([-0.9, -0.3, 0.1, 0.7])
     fit = np.linalg.inv(np.vander(nodes, increasing=True))
     powers = np.vander(between, _DEGREE + 1, increasing=True)
-    dtype = next(networks.parameters()).dtype
     tolerance = TOLERANCE if dtype == torch.float64 else 1e-6
     n = max(int(4 * (end - start)), 8)
     while n <= _LARGEST:
         x = start + (end - start) / n * (np.arange(n)[:, None] + 0.5 * (np.concatenate([nodes, between]) + 1))
         x = torch.from_numpy(x).to(dtype)
-        values = np.stack([g(x.reshape(-1, 1)).double().numpy().reshape(*x.shape, -1) for g in networks])
+        values = np.stack([g(x.reshape(-1, 1)).double().numpy().reshape(*x.shape, -1) for g in curves])
         known, wanted = values[:, :, : len(nodes)], values[:, :, len(nodes) :]
         coefficients = np.einsum("pk,gnkm->gnpm", fit, known)
         largest = np.abs(wanted).max((1, 2, 3), keepdims=True)
@@ -127,10 +131,10 @@ def _tabulate(networks: nn.ModuleList, start: float, end: float) -> Table | None
 
 
 @torch.no_grad()
-def _at_rest(networks: nn.ModuleList, environments: Environments) -> np.ndarray:
+def _at_rest(curves: list[Callable], environments: Environments) -> np.ndarray:
     """What an empty place adds to the radial column, ``g(s0) s0``, for each center and network."""
     s0 = -environments.mean / environments.width[:, 0]
-    return torch.stack([network(s0[:, None]) * s0[:, None] for network in networks], 1).numpy()
+    return torch.stack([g(s0[:, None]) * s0[:, None] for g in curves], 1).numpy()
 
 
 def _arrays(vectors, graph, z, environments, table, at_rest, one_side) -> tuple:

@@ -18,8 +18,9 @@ from ..potential import PerAtom, Potential, Species
 class DeepPotential(Potential):
     """``E_i = F_Z(D_i) + E_Z``: for each element ``Z`` a fitting network of the descriptor ``D`` of the environment.
 
-    Statistics of the environments, which belong to the descriptor, are taken from the training set. Sizes by default
-    are those that DeePMD-kit recommends.
+    One network serves all elements where the descriptor tells them apart by itself, as ``DPA1`` does. Statistics of the
+    environments, which belong to the descriptor, are taken from the first training set. Sizes by default are those that
+    DeePMD-kit recommends.
 
     Args:
         elements: chemical symbols.
@@ -53,7 +54,8 @@ class DeepPotential(Potential):
         self.species = Species(elements)
         generator = torch.Generator().manual_seed(seed)
         sizes = [self.descriptor.n_features, *hidden]
-        self.networks = nn.ModuleList(ResidualNetwork(sizes, activation, timestep, 1, generator) for _ in self.elements)
+        n = 1 if self.descriptor.mixed else len(elements)
+        self.networks = nn.ModuleList(ResidualNetwork(sizes, activation, timestep, 1, generator) for _ in range(n))
         self.register_buffer("energies", torch.zeros(len(elements), dtype=torch.float64))  # E_Z, eV
 
     def forward(self, graph: Graph) -> PerAtom:

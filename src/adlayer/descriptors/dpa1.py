@@ -1,0 +1,244 @@
+"""DPA-1, ``se_atten``: D. Zhang et al., npj Comput. Mater. 10, 94 (2024).
+
+The environment matrix is the one of Deep Potential (see ``deep_potential``), with its mean at zero; but one network
+serves all elements, which enter by vectors that are learned. So what is learned of some elements helps with others, and
+a potential that knows many can be fitted further to a few. Neighbors then attend to each other.
+
+As in the program, not the paper: ``N_c`` counts places for neighbors; ``LayerNorm`` is taken of the sum; smooth weights
+of the attention count places that are empty. The program's own empty places have the element of the first atom in the
+box; with means other than zero the energy would depend on the order of the atoms, so here they are zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from math import sqrt
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from ..descriptor import Descriptor
+from ..graph import Graph
+from ..kernels.bonds import _is_traced
+from ..kernels.deep_potential import Curves, embedded_products
+from ..nn.attention import NeighborAttention, Places
+from ..nn.cutoffs import quintic_switch
+from ..nn.residual import ResidualNetwork
+from .deep_potential import Environment
+
+CHUNK = 64  # atoms whose attention is held in memory at a time
+
+
+class DPA1(Descriptor):
+    """``D = T T_<^T``, ``T_mc = 1/N_c sum_j G_jm R~_jc``, and the vector of the element of the center beside it.
+
+    ``G`` begins as ``g(s~_j, t_j, t_i)``, a network of the distance and the vectors of both elements, or with ``strip``
+    as ``g(s~_j) (1 + w_j h(t_j, t_i))``; then come layers of ``NeighborAttention``.
+
+    Args:
+        elements: chemical symbols.
+        cutoff: Å.
+        inner: where the switch begins, Å.
+        embedding: nodes of the layers of the embedding network, and of ``h``.
+        axis: number of rows in ``T_<``.
+        sel: places for neighbors of any element; by default a tenth more than an atom of the training set has.
+        channels: length of the vectors of the elements.
+        strip: whether elements have a network ``h`` of their own.
+        one_side: whether the element of the center is left out of the networks.
+        layers: of attention.
+        attention: width of their queries, keys and values.
+        gate: whether weights of the attention are multiplied by cosines of angles.
+        smooth: whether they, and ``h``, end at the cutoff; otherwise the energy jumps there.
+        normalize: whether queries, keys and values have the length 1.
+        temperature: factor of the products of queries and keys; by default ``1 / sqrt(attention)``.
+        exclude: pairs of elements that do not see each other, such as ``[["O", "H"]]``.
+        with_element: whether the vector of the center's element is a part of ``D``.
+        activation: of the networks.
+        timestep: whether their layers have timesteps.
+        seed: of the starting weights.
+    """
+
+    small = {
+        **{"elements": ["Si", "H"], "cutoff": 3.5, "embedding": [3, 6], "axis": 2},
+        **{"channels": 3, "layers": 2, "attention": 4},
+    }
+    mixed = True  # one fitting network serves all elements
+
+    def __init__(
+        self,
+        elements: list[str],
+        cutoff: float = 6.0,
+        inner: float = 0.5,
+        embedding: list[int] = (25, 50, 100),
+        axis: int = 16,
+        sel: int | list[int] | None = None,
+        channels: int = 8,
+        strip: bool = False,
+        one_side: bool = False,
+        layers: int = 2,
+        attention: int = 128,
+        gate: bool = True,
+        smooth: bool = True,
+        normalize: bool = True,
+        temperature: float | None = None,
+        exclude: list[list[str]] = (),
+        with_element: bool = True,
+        activation: str = "tanh",
+        timestep: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__()
+        if not 1 <= axis <= embedding[-1]:
+            raise ValueError(f"axis must be 1 to {embedding[-1]}, the width of the embedding, got {axis}")
+        if unknown := [e for pair in exclude for e in pair if e not in elements]:
+            raise ValueError(f"exclude names {unknown[0]}, which is not among {', '.join(elements)}")
+        E, self.elements, self.cutoff, self.axis = len(elements), tuple(elements), float(cutoff), axis
+        self.with_element, self.smooth, self.exclude = with_element, smooth, tuple(map(tuple, exclude))
+        self.n_features = embedding[-1] * axis + channels * with_element
+        self.environment = Environment(elements, cutoff, inner, sel, centered=False, mixed=True)
+        generator = torch.Generator().manual_seed(seed)
+        self.embedding = ElementEmbedding(
+            E, embedding, channels, strip, one_side, smooth, activation, timestep, generator
+        )
+        self.layers = nn.ModuleList(
+            NeighborAttention(embedding[-1], attention, gate, smooth, normalize, temperature, generator)
+            for _ in range(layers)
+        )
+        meets = torch.ones(E, E, dtype=torch.bool)
+        for a, b in exclude:
+            i, j = self.elements.index(a), self.elements.index(b)
+            meets[i, j] = meets[j, i] = False
+        self.register_buffer("meets", meets if exclude else None, persistent=False)
+        self.eval()  # a fit says train(); until then, the kernel and its tables serve
+
+    def forward(self, graph: Graph) -> Float[Tensor, "atoms features"]:
+        graph = graph.within(self.cutoff)
+        env = self.environment
+        z = env.species(graph.numbers)
+        if self.meets is not None:
+            graph = graph.only(self.meets[z[graph.i], z[graph.j]])
+        if self.layers or self.embedding.gate is not None:
+            D = self.definition(graph)
+        else:
+            D = embedded_products(self.definition, graph, z, env.numbers, self.embedding.curves, self.axis)
+        return torch.cat([D, self.embedding.elements[z]], 1) if self.with_element else D
+
+    def definition(self, graph: Graph) -> Float[Tensor, "atoms products"]:
+        """The products; of many atoms piece by piece, where the memory would be needed for nothing else."""
+        z = self.environment.species(graph.numbers)
+        center, neighbor = z[graph.i], z[graph.j]
+        if self.training or graph.n_atoms <= CHUNK or _is_traced():
+            return self.products(graph.vectors, center, neighbor, graph.first)
+        found = []
+        for a in range(0, graph.n_atoms, CHUNK):
+            first = graph.first[a : a + CHUNK + 1]
+            of = slice(int(first[0]), int(first[-1]))
+            piece = graph.vectors[of], center[of], neighbor[of], first - first[0]
+            found.append(checkpoint(self.products, *piece, use_reentrant=False, preserve_rng_state=False))
+        return torch.cat(found)
+
+    def products(
+        self,
+        vectors: Float[Tensor, "edges 3"],
+        center: Int[Tensor, "edges"],
+        neighbor: Int[Tensor, "edges"],
+        first: Int[Tensor, "firsts"],
+    ) -> Float[Tensor, "atoms products"]:
+        """``T T_<^T`` of atoms whose edges are ``first[a]:first[a + 1]``; elements are those of the edges' ends."""
+        env, places = self.environment, Places.of(first, len(vectors))
+        r = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        w = quintic_switch(r, env.inner, env.cutoff)
+        R = env.rows(vectors, center)
+        G, R, w, u = map(places.spread, (self.embedding(R[:, :1], w, center, neighbor), R, w, vectors / r))
+        n_places = env.sel[0]
+        for layer in self.layers:
+            G = layer(G, u @ u.mT, w[:, :, 0], places.taken, n_places)
+        T = G.mT @ R / n_places  # [atoms, M, 4]
+        return (T @ T[:, : self.axis].mT).flatten(1)
+
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        self.environment.prepare(graphs)
+
+
+class ElementEmbedding(nn.Module):
+    """A network of a distance and of two elements, ``g(s, t_j, t_i)`` or ``g(s) (1 + w h(t_j, t_i))``; in float64.
+
+    Args:
+        n_elements: number of elements.
+        nodes: of the layers.
+        channels: length of the vectors of the elements.
+        strip: whether elements have a network ``h`` of their own.
+        one_side: whether it is a network of the neighbor alone.
+        smooth: whether ``w`` is the switching function, and not 1.
+        activation: name of the function.
+        timestep: whether layers have timesteps.
+        generator: of the starting weights.
+    """
+
+    def __init__(
+        self,
+        n_elements: int,
+        nodes: Sequence[int],
+        channels: int,
+        strip: bool,
+        one_side: bool,
+        smooth: bool,
+        activation: str,
+        timestep: bool,
+        generator: torch.Generator,
+    ):
+        super().__init__()
+        self.one_side, self.smooth = one_side, smooth
+        self.elements = nn.Parameter(
+            torch.randn(n_elements, channels, generator=generator, dtype=torch.float64) / sqrt(n_elements + channels)
+        )
+        n = channels if one_side else 2 * channels
+
+        def network(n_in: int) -> ResidualNetwork:
+            return ResidualNetwork([n_in, *nodes], activation, timestep, generator=generator)
+
+        self.network = network(1 if strip else 1 + n)
+        self.factors = network(n) if strip else None
+
+    def forward(
+        self,
+        s: Float[Tensor, "edges 1"],
+        w: Float[Tensor, "edges 1"],
+        center: Int[Tensor, "edges"],
+        neighbor: Int[Tensor, "edges"],
+    ) -> Float[Tensor, "edges M"]:
+        if self.factors is None:
+            return self.network(torch.cat([s, self.ends(center, neighbor)], 1))
+        kind = neighbor if self.one_side else center * len(self.elements) + neighbor
+        h = self.factors(self.ends(*self.pairs))[kind]
+        return self.network(s) * (1 + (w * h if self.smooth else h))
+
+    def ends(self, center: Int[Tensor, "rows"], neighbor: Int[Tensor, "rows"]) -> Float[Tensor, "rows n"]:
+        """The vectors of elements."""
+        t = self.elements
+        return t[neighbor] if self.one_side else torch.cat([t[neighbor], t[center]], 1)
+
+    @property
+    def pairs(self) -> tuple[Int[Tensor, "pairs"], Int[Tensor, "pairs"]]:
+        """Each element as center and each as neighbor; with one side, neighbors alone."""
+        E = len(self.elements)
+        kind = torch.arange(E if self.one_side else E * E, device=self.elements.device)
+        return kind // E, kind % E
+
+    @property
+    def gate(self) -> None:
+        return self.factors if self.smooth else None
+
+    @property
+    def curves(self) -> Curves:
+        """For each pair of elements a network of one number."""
+
+        def at(kind: Tensor, s: Tensor) -> Tensor:
+            kind = kind.expand(len(s))
+            return self(s, torch.ones_like(s), *(x[kind] for x in self.pairs))
+
+        kinds = torch.arange(len(self.pairs[0]), device=self.elements.device)
+        return Curves(self, [partial(at, kind) for kind in kinds], self.one_side)
