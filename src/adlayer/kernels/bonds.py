@@ -7,7 +7,7 @@ compilers go through the plain definition.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -20,11 +20,25 @@ from . import use_fused
 
 
 def bond_energies(
-    plain: Callable, kernel: Callable, graph: Graph, z: Int[Tensor, "atoms"], parameters: list[Tensor | float]
+    plain: Callable,
+    kernel: Callable,
+    graph: Graph,
+    z: Int[Tensor, "atoms"],
+    parameters: list[Tensor | float],
+    dtypes: Sequence[torch.dtype] = (float64,),
 ) -> Float[Tensor, "atoms"]:
-    """``plain(graph, z, *parameters)``; where possible by ``kernel(first, j, vectors, z, *parameters)`` on arrays."""
+    """``plain(graph, z, *parameters)``; where possible by ``kernel(first, j, vectors, z, *parameters)`` on arrays.
+
+    Args:
+        plain: the definition.
+        kernel: the same with its derivatives.
+        graph: who sees whom.
+        z: elements of the atoms.
+        parameters: of both.
+        dtypes: those that the kernel can compute in.
+    """
     vectors = graph.vectors
-    if vectors.dtype != float64 or _is_traced() or not use_fused(vectors):
+    if vectors.dtype not in dtypes or _is_traced() or not use_fused(vectors):
         return plain(graph, z, *parameters)
     energies = _ByVectors.apply(vectors, plain, kernel, graph, z, parameters)
     if any(isinstance(p, Tensor) and p.requires_grad for p in parameters):
@@ -56,6 +70,11 @@ class _ByVectors(torch.autograd.Function):
         E = ctx.plain(graph.with_vectors(graph.vectors), ctx.z, *ctx.parameters)
         (G,) = torch.autograd.grad(E, [graph.vectors], w, create_graph=True)
         return G, None, None, None, None, None
+
+    @staticmethod
+    def jvp(ctx, t, *_):
+        along = torch.linalg.vecdot(ctx.G, t)
+        return along.new_zeros(ctx.graph.n_atoms).index_add(0, ctx.graph.i, along)
 
 
 class _ByParameters(torch.autograd.Function):

@@ -38,3 +38,36 @@ def interpolate(
     d = f1 - f0
     inside = f0 + p * (s0 + p * (3 * d - 2 * s0 - s1 + p * (s0 + s1 - 2 * d)))
     return inside + s1 * (x - (n - 1)).clamp(min=0) + s0 * x.clamp(max=0)
+
+
+def b_spline_coefficients(
+    f: Float[Tensor, "*before n *after"], axis: int, flat: bool = False
+) -> Float[Tensor, "*before n+2 *after"]:
+    """Coefficients of the cubic B-splines through equally spaced values along one axis.
+
+    ``f_m = (c_m + 4 c_{m+1} + c_{m+2}) / 6``. At the first knots (and the last, unless ``flat`` wants slope zero there)
+    two cubics are one, which keeps the error of fourth order.
+    """
+    n = f.shape[axis]
+    if n < 5:
+        raise ValueError(f"a spline needs at least 5 values along each axis, got {n}")
+    A = torch.zeros(n + 2, n + 2, dtype=f.dtype)
+    one = torch.tensor([-1.0, 4.0, -6.0, 4.0, -1.0], dtype=f.dtype)
+    A[0, :5] = one
+    for k, x in enumerate((1.0, 4.0, 1.0)):
+        A[1:-1, k : k + n].diagonal().fill_(x / 6)
+    A[-1, -5:] = torch.tensor([0.0, 0.0, -1.0, 0.0, 1.0], dtype=f.dtype) if flat else one
+    zero = f.new_zeros(()).expand_as(f.narrow(axis, 0, 1))
+    y = torch.cat([zero, f, zero], axis).movedim(axis, 0)
+    return torch.linalg.solve(A.to(f), y.reshape(n + 2, -1)).reshape(y.shape).movedim(0, axis)
+
+
+def b_spline_weights(x: Float[Tensor, "p"], cells: int) -> tuple[Int[Tensor, "p"], Float[Tensor, "p 4"]]:
+    """The first of four coefficients at ``x`` (in steps) and the weights of all four; linear before the first knot."""
+    m = x.detach().long().clamp(0, cells - 1)
+    t = x - m
+    c = t.clamp_min(0)
+    b, bb = 1 - c, c * c
+    w = torch.stack([b * b * b, (3 * c - 6) * bb + 4, ((3 - 3 * c) * c + 3) * c + 1, bb * c], -1) / 6
+    slope = torch.stack([-b * b, (3 * c - 4) * c, (2 - 3 * c) * c + 1, bb], -1) / 2
+    return m, w + (t - c)[:, None] * slope
