@@ -82,4 +82,4 @@ class ClusterPotential(Potential):
 
     def projections(self, graph: Graph) -> Float[Tensor, "atoms K"]:
         graph = each_atom_a_system(graph)
-        return design(graph, self.species(graph.numbers), self.expansion, self.dtype, False, False)[0]
+        return design(graph, self.species(graph.numbers), self.expansion, torch.float64, False, False)[0]

@@ -4,6 +4,7 @@ from .calibration import Calibration, assess, calibrate, force_deviation
 from .committee import Committee
 from .distance import DistanceAware, FeatureDistance
 from .ensemble import Doubtful, Ensemble, LinearEnsemble
+from .extrapolation import Extrapolating, ExtrapolationGrade
 from .gaussian_process import GaussianProcess
 from .scores import Quality, conformal_quantile
 from .uncertainty import Uncertainty
@@ -14,6 +15,8 @@ __all__ = [
     "DistanceAware",
     "Doubtful",
     "Ensemble",
+    "Extrapolating",
+    "ExtrapolationGrade",
     "FeatureDistance",
     "GaussianProcess",
     "LinearEnsemble",
