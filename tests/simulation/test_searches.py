@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from ase.build import fcc100
 from ase.cluster import Icosahedron
 from ase.constraints import FixAtoms
@@ -22,6 +23,7 @@ from adlayer.simulation.search import (
     find_minima,
 )
 from adlayer.simulation.search.crossover import cut_and_splice
+from adlayer.simulation.search.find import alike
 from adlayer.simulation.search.genetic import distinct, fitness
 
 HOT = 0.45 * KELVIN
@@ -239,3 +241,16 @@ def test_orderings_of_lower_symmetry():
         found = find_minima(search, evaluate, particle, seed, target=excess.min() + 2e-3)
         assert found.minima.lowest == pytest.approx(excess.min(), abs=3e-3)
         assert found.relaxed <= 1000
+
+
+def test_seeds_are_put_into_one_order():
+    """Of elements and of what is fixed: structures that were made in different ways can start one search."""
+    first = Atoms("HSiSiSi", np.arange(12.0).reshape(4, 3), constraint=FixAtoms([0, 1]))
+    other = Atoms("SiSiHSi", 100 + np.arange(12.0).reshape(4, 3), constraint=FixAtoms([1, 2]))
+    _, found = alike([first, other])
+    assert str(found.symbols) == str(first.symbols)
+    assert sorted(found.constraints[0].index) == [0, 1]
+    np.testing.assert_array_equal(found.positions, other.positions[[2, 1, 0, 3]])
+    other.set_constraint(FixAtoms([0, 1]))
+    with pytest.raises(ValueError, match="have the same fixed atoms; those of seed 2 are not the first's"):
+        alike([first, other])

@@ -112,22 +112,24 @@ def alike(frames: Sequence[Atoms]) -> list[Atoms]:
     """Seeds with their atoms in the order of the first; raises ``ValueError`` unless they differ in positions only."""
     if not frames:
         raise ValueError("a search needs one seed or more, got none")
-    first, ordered = frames[0], []
-    target = np.argsort(first.numbers, kind="stable")
-    for k, frame in enumerate(frames):
+    first = frames[0]
+    kinds = [2 * frame.numbers + fixed_atoms([frame]).numpy() for frame in frames]  # element, and whether it is fixed
+    target, ordered = np.argsort(kinds[0], kind="stable"), []
+    for k, (frame, kind) in enumerate(zip(frames, kinds)):
         if sorted(frame.numbers) != sorted(first.numbers):
             mine, other = frame.get_chemical_formula(), first.get_chemical_formula()
             raise ValueError(f"seeds of one search have one composition; seed {k + 1} is {mine}, the first is {other}")
         if (frame.pbc != first.pbc).any() or not np.allclose(frame.cell[frame.pbc], first.cell[first.pbc]):
             raise ValueError(f"seeds of one search have one cell; that of seed {k + 1} is not that of the first")
-        if (frame.numbers != first.numbers).any():
+        if sorted(kind) != sorted(kinds[0]):
+            raise ValueError(
+                f"seeds of one search have the same fixed atoms; those of seed {k + 1} are not the first's"
+            )
+        if (kind != kinds[0]).any():
             order = np.empty(len(frame), int)
-            order[target] = np.argsort(frame.numbers, kind="stable")
+            order[target] = np.argsort(kind, kind="stable")
             frame = frame[order]
         ordered.append(frame)
-    held = fixed_atoms(ordered).reshape(len(frames), -1)
-    if bool((held != held[0]).any()):
-        raise ValueError("seeds of one search have the same fixed atoms, in the same places of the list")
     return ordered
 
 

@@ -1,0 +1,5 @@
+"""``python -m adlayer`` is ``adlayer``."""
+
+from .cli import main
+
+main()
