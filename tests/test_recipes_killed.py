@@ -1,4 +1,4 @@
-"""Every recipe of real physics, made short, killed again and again and gone on with: the same result to the last digit."""
+"""Every recipe of real physics, made short, killed again and again and gone on with: the same to the last digit."""
 
 import json
 import subprocess

@@ -252,5 +252,5 @@ def test_seeds_are_put_into_one_order():
     assert sorted(found.constraints[0].index) == [0, 1]
     np.testing.assert_array_equal(found.positions, other.positions[[2, 1, 0, 3]])
     other.set_constraint(FixAtoms([0, 1]))
-    with pytest.raises(ValueError, match="have the same fixed atoms; those of seed 2 are not the first's"):
+    with pytest.raises(ValueError, match="have the same fixed atoms; not so seed 2 and the first"):
         alike([first, other])
