@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from ..analysis.quantity import Analysis, Findings
 from ..data import Dataset
-from ..potential import Evaluate, Evaluator, Potential
+from ..potential import Evaluate, Evaluator, Potential, make_potential
 from ..reference import ReferenceEvaluate
 from ..reference.evaluation import calculator_evaluate
 from ..simulation import Dynamics, MaxTemperature, MaxUncertainty, MinDistance, Tempering
@@ -31,6 +32,29 @@ def reference_evaluate(job: Job, stages: Stages) -> Iterator[Evaluate]:
         return
     with ReferenceEvaluate(job.reference, stages.folder / "labels", job.workers, job.timeout) as evaluate:
         yield evaluate
+
+
+@contextmanager
+def method(job: Job, stages: Stages, ready: Potential | None) -> Iterator[Evaluate]:
+    """What is asked before anything is learned: a potential that is ready, or else the reference."""
+    if ready is not None:
+        yield Evaluator(ready, std=False)
+    elif job.reference is None:
+        yield lambda s: Evaluator(untrained(job, {chemical_symbols[z] for z in s.numbers.tolist()}), std=False)(s)
+    else:
+        with reference_evaluate(job, stages) as evaluate:
+            yield evaluate
+
+
+def untrained(job: Job, elements: Iterable[str]) -> Potential:
+    """The potential of a job whose constructor says all, such as a Lennard-Jones one."""
+    potential = make_potential(job.potential, elements)
+    if potential.trained:
+        raise ValueError(
+            f"{type(potential).__name__} has to learn first: give a [reference] to learn from, or the file of a "
+            'potential that has learned, as in potential = "runs/si100/potential.adl"'
+        )
+    return potential
 
 
 def study(

@@ -20,23 +20,35 @@ from ..simulation import MaxTemperature, MaxUncertainty, MinDistance, fixed_atom
 from ..structures import Structures
 from ..surfaces.contacts import bonds
 from ..uncertainty import Doubtful, assess, force_deviation
+from .asking import method
 from .job import Active, Job, Split
 from .stages import Progress, Stages
 
 
-def generate(job: Job, stages: Stages) -> dict[str, list[Atoms]]:
-    """All structures of the job, by name."""
+def generate(job: Job, stages: Stages, ready: Potential | None = None, what: Any = None) -> dict[str, list[Atoms]]:
+    """All structures of the job, by name.
+
+    Args:
+        ready: a potential that need not learn, which generators may ask; else they ask the reference.
+        what: what is asked, such that another method makes other structures.
+    """
 
     def work(folder: Path, progress: Progress) -> dict:
         made: dict[str, list[Atoms]] = {}
         for k, (name, generator) in enumerate(job.structures.items()):
             progress(k, len(job.structures), name)
-            made[name] = generator(made, stages.rng(f"structures/{name}"))
+            if generator.asks:
+                with method(job, stages, ready) as evaluate:
+                    made[name] = generator(made, stages.rng(f"structures/{name}"), evaluate)
+            else:
+                made[name] = generator(made, stages.rng(f"structures/{name}"))
             for atoms in made[name]:
                 atoms.info["group"] = name
         return {"structures": Dataset.from_ase([a for frames in made.values() for a in frames])}
 
-    frames = stages.run("structures", "Build the structures", job.structures, work)["structures"].to_ase()
+    asking = any(generator.asks for generator in job.structures.values())
+    settings = {"structures": job.structures, "of": what} if asking else job.structures
+    frames = stages.run("structures", "Build the structures", settings, work)["structures"].to_ase()
     made: dict[str, list[Atoms]] = {name: [] for name in job.structures}
     for atoms in frames:
         made[atoms.info["group"]].append(atoms)

@@ -14,9 +14,9 @@ from ase import Atoms
 
 from ..config import check_arguments
 from ..formats import find_potential, read_potential
-from ..potential import Potential, make_potential
+from ..potential import Potential
 from ..saving import about, write_json
-from .asking import plain, simulate, study, validate
+from .asking import plain, simulate, study, untrained, validate
 from .job import Job
 from .learning import learn
 from .loop import generate
@@ -57,10 +57,10 @@ def run(
     stages = Stages(folder, job.seed, observer, finished)
     if not finished:
         write_json(folder / "recipe.json", {"recipe": dict(recipe), "text": text})
-    made = generate(job, stages)
+    what = what or {"potential": job.potential, "reference": job.reference}
+    made = generate(job, stages, ready, job.reference if job.learns else what)
     learned = learn(job, stages, made, recipe) if job.learns else None
     potential = learned.potential if learned else ready or _made(job, made)
-    what = what or {"potential": job.potential, "reference": job.reference}
     checked = {name: validate(job, stages, name, potential, made) for name in job.validate}
     threshold = learned.threshold if learned else None
     runs = {name: simulate(job, stages, name, potential, made, threshold) for name in job.simulation}
@@ -94,16 +94,9 @@ def _given(job: Job) -> tuple[Potential, dict[str, str]]:
 
 
 def _made(job: Job, made: Mapping[str, list[Atoms]]) -> Potential | None:
-    """A potential whose constructor says all, such as a Lennard-Jones one."""
+    """A potential whose constructor says all, for the elements of all structures; None where there is none."""
     if job.potential is None:
         if job.simulation:
             raise ValueError("[simulation] needs a [potential]; with a reference method alone there are only studies")
         return None
-    elements = sorted({symbol for frames in made.values() for atoms in frames for symbol in atoms.symbols})
-    potential = make_potential(job.potential, elements)
-    if potential.trained:
-        raise ValueError(
-            f"{type(potential).__name__} has to learn first: give a [reference] to learn from, or the file of a "
-            'potential that has learned, as in potential = "runs/si100/potential.adl"'
-        )
-    return potential
+    return untrained(job, {symbol for frames in made.values() for atoms in frames for symbol in atoms.symbols})

@@ -14,6 +14,7 @@ from .metadynamics_sampling import MetadynamicsSampling
 from .mobility import lindemann
 from .quantity import Analysis, Findings, Observable, Quantity
 from .rates import arrhenius, quantum_rate, vineyard
+from .relaxed import Relaxed
 from .segregation import Segregation
 from .steered_pulling import SteeredPulling
 from .surface_energy import SurfaceEnergy, surface_energy
@@ -40,6 +41,7 @@ __all__ = [
     "Observable",
     "Quantity",
     "Reconstructions",
+    "Relaxed",
     "Segregation",
     "SteeredPulling",
     "StructureSearch",

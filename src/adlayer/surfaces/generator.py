@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -19,7 +19,12 @@ Made = Mapping[str, "list[Atoms]"]
 
 
 class Generator(Part, ABC):
-    """Makes structures. Frozen atoms carry ASE's ``FixAtoms``."""
+    """Makes structures. Frozen atoms carry ASE's ``FixAtoms``.
+
+    One that ``asks`` is called with ``evaluate`` as well: the method that a job learns from, or the one it studies with.
+    """
+
+    asks: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, made: Made, rng: np.random.Generator) -> list[Atoms]:

@@ -1,0 +1,154 @@
+"""How energies, forces and virials of structures go together when those of environments are alike by a Gaussian.
+
+With ``x_I`` the features of environment ``I`` and ``k = exp(-|x_I - x_J|² / 2 theta²)`` for atoms of the same element,
+and zero for others, the covariance of two energies is the sum of ``k`` over all ``I`` of one and ``J`` of the other
+structure. A force, or a virial, is a sum of derivatives of energies along ``v_I``, the change of features, so that its
+covariances follow from
+
+    v · ∂k/∂x_J = k u / theta²,                                u = v · (x_I - x_J)
+    v · ∂²k/∂x_I∂x_J · v' = k (v · v' / theta² + u u' / theta⁴),     u' = v' · (x_J - x_I)
+
+A. S. Christensen et al., J. Chem. Phys. 152, 044107 (2020), Eqs. 12 to 19, where the energies alone are kernel ridge
+regression and all labels Gaussian process regression.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..descriptor import Descriptor
+from ..graph import Graph
+
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+def gaussian(x: Float[Tensor, "*b N D"], y: Float[Tensor, "*c M D"], theta: float | Tensor) -> Float[Tensor, "*bc N M"]:
+    """``exp(-|x - y|² / 2 theta²)`` of all pairs."""
+    d2 = x.square().sum(-1)[..., None] + y.square().sum(-1)[..., None, :] - 2 * x @ y.mT
+    return torch.exp(-0.5 * d2.clamp_min(0) / theta**2)
+
+
+@dataclass
+class Alike:
+    """Structures of one composition: for each element their environments, and how these change along ``P`` labels.
+
+    Args:
+        x: features, for each element ``[structures, n, D]``.
+        v: their changes, for each element ``[structures, n, P, D]``.
+    """
+
+    x: list[Float[Tensor, "S _ D"]]
+    v: list[Float[Tensor, "S _ P D"]]
+
+    def __len__(self) -> int:
+        return len(self.x[0])
+
+    @property
+    def n_labels(self) -> int:
+        """Energy and derivatives."""
+        return 1 + self.v[0].shape[2]
+
+    def __getitem__(self, which: slice) -> Alike:
+        return Alike([x[which] for x in self.x], [v[which] for v in self.v])
+
+    def onto(self, axes: list[Float[Tensor, "D d"]]) -> Alike:
+        """With the features of each element projected."""
+        return Alike([x @ u for x, u in zip(self.x, axes)], [v @ u for v, u in zip(self.v, axes)])
+
+    @staticmethod
+    def cat(parts: list[Alike]) -> Alike:
+        """One after another."""
+        x, v = (zip(*(getattr(p, name) for p in parts)) for name in ("x", "v"))
+        return Alike([torch.cat(e) for e in x], [torch.cat(e) for e in v])
+
+    @staticmethod
+    @torch.no_grad()
+    def of(
+        descriptor: Descriptor, graph: Graph, z: Int[Tensor, "atoms"], forces: bool = True, virial: bool = False
+    ) -> Alike:
+        """Of structures of one composition, with forces and virials (in Voigt's order) after the energy.
+
+        Args:
+            descriptor: of environments.
+            graph: of at least one structure.
+            z: places of the elements of the atoms in ``descriptor.elements``.
+            forces: whether their rows are there.
+            virial: whether theirs are.
+        """
+        s, D = graph.structures, descriptor.n_features
+        S, n = len(s), s.n_atoms // len(s)
+        order = torch.argsort(z + len(descriptor.elements) * s.system, stable=True)
+        counts = torch.bincount(z[:n], minlength=len(descriptor.elements)).tolist()
+        v = graph.vectors.new_zeros(s.n_atoms, (3 * n if forces else 0) + (6 if virial else 0), D)
+        if forces or virial:
+            J = descriptor.jacobian(graph)
+        if forces:
+            j = graph.j - s.offsets[s.system[graph.j]]  # place within the structure
+            i = graph.i - s.offsets[s.system[graph.i]]
+            each = v[:, : 3 * n].view(s.n_atoms, n, 3, D)
+            each.index_put_((graph.i, j), -J, accumulate=True).index_put_((graph.i, i), J, accumulate=True)
+        if virial:
+            W = torch.einsum("ea,ebd->eabd", graph.vectors, J)
+            W = W.new_zeros(s.n_atoms, 3, 3, D).index_add_(0, graph.i, W)
+            P = s.periodic_projector.to(W)[s.system]
+            W = torch.einsum("iab,ibcd,ice->iaed", P, 0.5 * (W + W.transpose(1, 2)), P)
+            for k, (a, b) in enumerate(VOIGT):
+                v[:, v.shape[1] - 6 + k] = W[:, a, b]
+        x, v = descriptor(graph)[order].view(S, n, D), v[order].view(S, n, v.shape[1], D)
+        return Alike(list(x.split(counts, dim=1)), list(v.split(counts, dim=1)))
+
+
+def axes_of(blocks: Iterable[Alike], tolerance: float = 1e-13) -> list[Float[Tensor, "D d"]]:
+    """For each element the directions in which features differ or change: all others can be left out.
+
+    Args:
+        blocks: structures.
+        tolerance: how much less than the most may be lost, of the square of any difference or change.
+    """
+    grams, origins = {}, {}
+    for block in blocks:
+        for e, (x, v) in enumerate(zip(block.x, block.v)):
+            x, v = x.flatten(0, 1), v.flatten(0, 2)
+            x = x - origins.setdefault(e, x[:1])
+            grams[e] = grams.get(e, 0.0) + x.T @ x + v.T @ v
+    axes = []
+    for gram in grams.values():
+        size, vectors = torch.linalg.eigh(gram)
+        axes.append(vectors[:, size > tolerance * size[-1]])
+    return axes
+
+
+@torch.no_grad()
+def covariance(one: Alike, many: Alike, theta: float) -> Float[Tensor, "S Q P"]:
+    """Covariances of the ``Q`` labels of each of many structures with the ``P`` labels of one."""
+    S, n_one, n_many, q = len(many), one.n_labels, many.n_labels, theta**-2
+    K = many.x[0].new_zeros(S, n_many, n_one)
+    second = K.new_zeros(S * (n_many - 1), n_one - 1)
+    for xa, va, xb, vb in zip(one.x, one.v, many.x, many.v):
+        xa, va = xa[0], va[0]
+        n, m = len(xa), xb.shape[1]
+        if n == 0 or m == 0:
+            continue
+        k = gaussian(xb, xa, theta)  # [S, m, n]
+        K[:, 0, 0] += k.sum((1, 2))
+        k = q * k
+        if n_many > 1:
+            ub = (vb @ xa.T).sub_((vb @ xb[..., None]))  # [S, m, Q, n]
+            K[:, 1:, 0] += torch.einsum("sjn,sjqn->sq", k, ub)
+        if n_one > 1:
+            ua = (xb.reshape(-1, xb.shape[-1]) @ va.flatten(0, 1).T).view(S, m, n, -1)
+            ua = ua.sub_((va @ xa[..., None])[..., 0])  # [S, m, n, P]
+            K[:, 0, 1:] += torch.einsum("sjn,sjnp->sp", k, ua)
+        if n_many > 1 and n_one > 1:
+            mixed = torch.bmm(k.mT, vb.flatten(2)).view(S, n, n_many - 1, -1)  # sum_j k v_j
+            mixed = mixed.transpose(1, 2).reshape(S * (n_many - 1), -1)
+            second.addmm_(mixed, va.transpose(1, 2).reshape(-1, n_one - 1))
+            left = (ub * (q * k)[:, :, None]).transpose(1, 2).reshape(S, n_many - 1, m * n)
+            second.view(S, n_many - 1, n_one - 1).baddbmm_(left, ua.view(S, m * n, -1))
+    K[:, 1:, 1:] = second.view(S, n_many - 1, n_one - 1)
+    return K
