@@ -63,7 +63,7 @@ BAD = {
     "no such class": (["--descriptor", "SOAPS"], "did you mean 'SOAP'?"),
     "no such argument": (["--descriptor", "SOAP", "--set", "l_mx=2"], "did you mean 'l_max'?"),
     "not TOML": (["--descriptor", "{ SOAP = {"], "is not valid TOML"),
-    "two classes": (["--descriptor", "{ SOAP = {}, ACSF = {} }"], "takes one class"),
+    "two classes": (["--descriptor", "{ SOAP = {}, ACSF = {} }"], "one class with its arguments is needed"),
     "a potential without one": (["--descriptor", "pair.toml"], "LennardJones of pair.toml is not made of a descriptor"),
     "nothing in it": (["--descriptor", "empty.toml"], "neither a table [descriptor] nor a table [potential]"),
     "saved, and set": (["--descriptor", "x.adl", "--set", "cutoff=3"], "is taken as it is"),
@@ -82,3 +82,27 @@ def test_what_is_wrong_is_one_sentence(here, capsys, case):
     assert run(*arguments) not in (0, 70)
     assert message in " ".join(capsys.readouterr().err.split())
     assert not list(here.glob("*.npz"))
+
+
+def test_completeness_of_names_and_files(here, capsys):
+    save("acsf.adl", build({"ACSF": {"elements": ["Si"], "n_radial": 3}}))
+    with pytest.raises(SystemExit) as end:
+        main(
+            [
+                "completeness",
+                "{ SOAP = { n_max = 2, l_max = 2 } }",
+                "{ ACE = { order = 3, degree = 9, weight_l = 1.0 } }",
+                "acsf.adl",
+            ]
+        )
+    assert end.value.code == 0
+    out = capsys.readouterr().out.splitlines()
+    assert [line.count("blind") for line in out if line.strip()] == [0, 2, 1, 2]
+    for arguments, message in (
+        (["ACEE"], "did you mean 'ACE'?"),
+        (["ACSF", "--members", "0"], "members is at least 1"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(["completeness", *arguments])
+        assert end.value.code not in (0, 70)
+        assert message in " ".join(capsys.readouterr().err.split())

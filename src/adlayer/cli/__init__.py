@@ -10,6 +10,7 @@ from .. import __version__
 from .catalog import completion, list_, show
 from .command import verbatim
 from .compare import compare
+from .completeness import completeness
 from .data import check, predict
 from .describe import describe
 from .errors import explain
@@ -43,7 +44,7 @@ def commands(debug: bool) -> None:
 
 
 _COMMANDS = (run, fit, predict, check, list_, show, report, compare)
-_MORE = (learning_curve, cutoff_test, search, describe, completion)
+_MORE = (learning_curve, cutoff_test, search, describe, completeness, completion)
 for _command in (*_COMMANDS, *_MORE):
     commands.add_command(_command)
 

@@ -90,6 +90,7 @@ def describe(
 
 def find_descriptor(name: str, settings: Sequence[str], elements: Sequence[str], structures) -> Descriptor:
     """What ``--descriptor`` names, for these elements; its statistics, if it has any, are of these structures."""
+    from ..config import find_class
     from ..descriptor import Descriptor, make_descriptor
     from ..graph import Graph
     from ..saving import is_saved_potential, load
@@ -101,12 +102,12 @@ def find_descriptor(name: str, settings: Sequence[str], elements: Sequence[str],
     if Path(name).suffix == ".toml":
         descriptor = _of_recipe(override(read_toml(Path(name)), settings), name, elements)
     else:
-        spec = _parsed(name)
+        spec = parsed(name)
         (cls,) = spec
+        find_class(cls, None if "." in cls else Descriptor)
         descriptor = make_descriptor(
             override(spec, [f'"{cls}".{s}' if "." in cls else f"{cls}.{s}" for s in settings]), elements
         )
-    assert isinstance(descriptor, Descriptor)
     descriptor.prepare(Graph.of(s, descriptor.cutoff) for s in structures)
     return descriptor
 
@@ -132,20 +133,16 @@ def _inside(thing: Any, place: str) -> Descriptor:
     raise ValueError(f"{type(thing).__name__} of {place} is not made of a descriptor; name one, such as SOAP or ACSF")
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """``SOAP`` or ``{ SOAP = { cutoff = 5.0 } }`` as a table."""
+def parsed(text: str) -> dict[str, Any]:
+    """``SOAP`` or ``{ SOAP = { cutoff = 5.0 } }`` as a table of one class."""
     import tomllib
 
-    from ..config import find_class
-    from ..descriptor import Descriptor
-
     if not text.lstrip().startswith("{"):
-        find_class(text, None if "." in text else Descriptor)
         return {text: {}}
     try:
         spec = tomllib.loads(f"x = {text}")["x"]
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"--descriptor {text} is not valid TOML: {error}") from None
+        raise ValueError(f"{text} is not valid TOML: {error}") from None
     if len(spec) != 1:
-        raise ValueError(f"--descriptor takes one class with its arguments, got {', '.join(spec) or 'none'}")
+        raise ValueError(f"{text}: one class with its arguments is needed, got {', '.join(spec) or 'none'}")
     return spec
