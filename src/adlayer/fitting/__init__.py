@@ -3,6 +3,7 @@
 from .fit import Fit, Fitted, Posterior, fit
 from .gradient_descent import GradientDescent
 from .gradient_domain import GradientDomain
+from .kernel_ridge import KernelRidge
 from .least_squares import LeastSquares
 from .metrics import errors, predict
 from .sparse_gp import SparseGP
@@ -13,6 +14,7 @@ __all__ = [
     "Fitted",
     "GradientDescent",
     "GradientDomain",
+    "KernelRidge",
     "LeastSquares",
     "Posterior",
     "SparseGP",

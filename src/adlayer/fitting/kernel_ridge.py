@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ..data import Dataset
     from ..potentials.fchl import FCHL
 
-_CHUNK = 64_000_000  # bytes of a block of derivatives
+_CHUNK = 64_000_000  # bytes of derivatives of features that are made at once
+_CACHE = 8_000_000  # bytes of those that are worked on together
 
 
 class KernelRidge(Fit):
@@ -148,10 +149,8 @@ class Labels:
         needed = 8.0 * (R**2 + slopes * n_features)
 
         def remedy(free: float) -> str:
-            return (
-                f"{int(frames * (free / needed) ** 0.5)} of the {frames} frames would fit, or all by SparseGP with some "
-                f"environments (n_sparse)"
-            )
+            few = int(frames * (free / needed) ** 0.5)
+            return f"{few} of the {frames} frames would fit, or all by SparseGP with some environments (n_sparse)"
 
         require_memory(needed, f"covariances of {R} labels", remedy)
 
@@ -213,7 +212,8 @@ def covariances(groups: list[Alike], theta: float, progress: Progress) -> Float[
             rows, done = K[row : row + one.n_labels], done + 1
             for h, many in enumerate(groups[: g + 1]):
                 last = f + 1 if h == g else len(many)
-                step = max(1, int(_CHUNK / 8 / sum(x[0].numel() * v.shape[2] for x, v in zip(one.x, many.v))))
+                each = 8 * many.n_labels * sum(x[0].numel() for x in one.x)
+                step = max(1, int(_CACHE / each))
                 for begin in range(0, last, step):
                     block = covariance(one[f : f + 1], many[begin : min(begin + step, last)], theta)
                     at = ends[h] - sizes[h] + begin * many.n_labels
@@ -223,7 +223,7 @@ def covariances(groups: list[Alike], theta: float, progress: Progress) -> Float[
 
 
 def solved(K: Float[np.ndarray, "R R"], labels: Labels) -> tuple[Float[np.ndarray, "R"], dict[str, float]]:
-    """``a``, and how probable the labels are if the energy of an atom has its most probable variance before any data."""
+    """``a``, and how probable the labels are with the most probable variance of the energy of an atom before any data."""
     unknown = np.flatnonzero(~labels.known)
     K[unknown], K[:, unknown] = 0.0, 0.0
     K[np.diag_indices_from(K)] += np.where(labels.known, labels.ridge, 1.0)

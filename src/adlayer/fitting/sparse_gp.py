@@ -13,7 +13,6 @@ Bartók and Csányi, Int. J. Quantum Chem. 115, 1051 (2015); Foster et al., J. M
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,6 +27,8 @@ from ..config import nearest
 from ..potential import Potential, ReferenceEnergies
 from .fit import Fit, Fitted, Posterior, Progress
 from .least_squares import Parts, Rows, graphs_of
+from .lengths import find_lengths
+from .memory import require_memory
 from .parts import leaves
 from .regression import Triangle
 from .weights import Residuals, Weights
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ..data import Dataset
 
 KINDS = ("energy", "forces", "virial")
+HYPERPARAMETERS = ("given", "evidence", "lengths")
 _FAR = 4.6  # hyperparameters are sought within a factor of 100: huge deltas drown energies in rounding
 _FREE = 1e3  # prior of reference energies beside their guess, eV: as good as none
 
@@ -53,7 +55,8 @@ class SparseGP(Fit):
         virial: sigma of strain derivatives, eV/atom; None leaves stress out.
         groups: other sigmas for the frames of a group: ``{"liquid": {"energy": 0.01, "forces": 0.2}}``.
         hyperparameters: ``"given"``, or ``"evidence"``: the ``delta`` of each covariance and the sigma of each kind
-            that make the data most likely, starting from those given.
+            that make the data most likely, starting from those given; or ``"lengths"``: those and the lengths of
+            kernels of distances, each of which means points and a design matrix of its own.
         energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom, which is kept.
     """
 
@@ -65,12 +68,12 @@ class SparseGP(Fit):
         forces: float | None = 0.05,
         virial: float | None = 0.05,
         groups: dict[str, dict] | None = None,
-        hyperparameters: Literal["given", "evidence"] = "given",
+        hyperparameters: Literal["given", "evidence", "lengths"] = "given",
         energies: dict | str = "auto",
     ):
-        if hyperparameters not in ("given", "evidence"):
-            near = nearest(hyperparameters, ("given", "evidence"))
-            raise ValueError(f"hyperparameters must be 'given' or 'evidence', got {hyperparameters!r}{near}")
+        if hyperparameters not in HYPERPARAMETERS:
+            near = nearest(hyperparameters, HYPERPARAMETERS)
+            raise ValueError(f"hyperparameters must be given, evidence or lengths; got {hyperparameters!r}{near}")
         self.sigmas = Sigmas({"energy": energy, "forces": forces, "virial": virial}, groups or {})
         self.hyperparameters, self.energies = hyperparameters, energies
         used = {kind: 1.0 if s else 0.0 for kind, s in self.sigmas.default.items()}
@@ -96,19 +99,19 @@ class SparseGP(Fit):
         seed: int,
     ) -> Fitted:
         start = time.perf_counter()
-        parts = Parts(potential)
-        for part in parts.free:
-            part.prepare(graph for _, graph in graphs_of(train.structures, part.cutoff))
-        parts = Parts(potential)  # there are as many coefficients as points
-        check_memory(len(parts.start))
+        factors_of_lengths = []
+        if self.hyperparameters == "lengths":
+            kernels = [kernel for p in Parts(potential).free for kernel in getattr(p, "stretched", list)()]
+            factors_of_lengths = find_lengths(kernels, lambda: self._unlikeliness(potential, train)) if kernels else []
+        parts = _with_points(potential, train)
         chosen = time.perf_counter()
         rows = Rows(parts, train, self.sigmas, progress)
         triangles, counts = _reduce(rows)
         middle = time.perf_counter()
         covariance = _numbered(parts.free)
         factors, sigmas = torch.ones(int(covariance.max()) + 1, dtype=torch.float64), [1.0] * len(triangles)
-        if self.hyperparameters == "evidence":
-            factors, sigmas = most_evident(triangles, counts, covariance)
+        if self.hyperparameters != "given":
+            factors, sigmas, _ = most_evident(triangles, counts, covariance)
             _rescale(parts.free, factors)
             triangles = scaled(triangles, covariance, factors, sigmas)
         T = with_prior(triangles, covariance)
@@ -127,6 +130,7 @@ class SparseGP(Fit):
             "noise": (misfit / n) ** 0.5,  # of residuals over their sigma
             **{f"sigma_{kind}": (self.sigmas.default[kind] or 0.0) * x for kind, x in zip(triangles, sigmas)},
             **{f"delta_factor_{k}": x for k, x in enumerate(factors.tolist())},
+            **{f"length_factor_{k}": x for k, x in enumerate(factors_of_lengths)},
             "points_seconds": chosen - start,
             "design_seconds": rows.seconds,
             "reduce_seconds": middle - chosen - rows.seconds,
@@ -134,6 +138,21 @@ class SparseGP(Fit):
         }
         stopped = f"solved {n} rows by QR"
         return Fitted(potential, history=[row], stopped=stopped, posterior=Posterior(mean, factor, 1.0))
+
+    def _unlikeliness(self, potential: Potential, train: Dataset) -> float:
+        """Minus the log likelihood with the lengths as they are and the best of all else, up to a constant."""
+        parts = _with_points(potential, train)
+        triangles, counts = _reduce(Rows(parts, train, self.sigmas, lambda *_: None))
+        return most_evident(triangles, counts, _numbered(parts.free))[2]
+
+
+def _with_points(potential: Potential, train: Dataset) -> Parts:
+    """The parts of a potential, with points chosen among what occurs in the data."""
+    for part in Parts(potential).free:
+        part.prepare(graph for _, graph in graphs_of(train.structures, part.cutoff))
+    parts = Parts(potential)  # there are as many coefficients as points
+    check_memory(len(parts.start))
+    return parts
 
 
 def _reduce(rows: Rows) -> tuple[dict[str, Tensor], list[int]]:
@@ -150,8 +169,10 @@ def _reduce(rows: Rows) -> tuple[dict[str, Tensor], list[int]]:
 
 def most_evident(
     triangles: Mapping[str, Float[Tensor, "_ K1"]], counts: list[int], covariance: Int[Tensor, "K"]
-) -> tuple[Float[Tensor, "covariances"], list[float]]:
+) -> tuple[Float[Tensor, "covariances"], list[float], float]:
     """Factors of the deltas of covariances and of the sigmas of kinds that make the labels most likely.
+
+    The third is minus the log of that likelihood, up to a constant.
 
     ``-log p(y) = 1/2 (|y - A w|² + |w|² + log|1 + Aᵀ A|) + sum_k n_k log sigma_k``, up to a constant, from the triangle
     of all rows under the prior (type-II maximum likelihood of the deterministic training conditional).
@@ -175,7 +196,7 @@ def most_evident(
     start = torch.zeros(n + len(triangles), dtype=torch.float64).numpy()
     found = minimize(with_slope, start, jac=True, method="L-BFGS-B", bounds=[(-_FAR, _FAR)] * len(start))
     x = torch.from_numpy(found.x).exp()
-    return x[:n], x[n:].tolist()
+    return x[:n], x[n:].tolist(), float(found.fun)
 
 
 def scaled(
@@ -219,16 +240,11 @@ def _rescale(parts: list[Potential], factors: Tensor) -> None:
 
 def check_memory(K: int) -> None:
     """Raise ``ValueError`` where the triangles of so many coefficients do not fit; rows are never held."""
-    needed = 8 * 10 * K**2
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return
-    if needed > free:
-        raise ValueError(
-            f"{K} points need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; about {int((free / 80) ** 0.5)} "
-            f"would fit (n_sparse, for each element or pair)"
-        )
+
+    def remedy(free: float) -> str:
+        return f"about {int((free / 80) ** 0.5)} would fit (n_sparse, for each element or pair)"
+
+    require_memory(80 * K**2, f"{K} points", remedy)
 
 
 class Sigmas:

@@ -1,7 +1,7 @@
 """The features of FCHL19 fused: forward, VJP, JVP and Jacobian in one pass over sorted neighbors, no list of triplets.
 
-The meaning is ``descriptors.fchl19.definition``. Each atom works alone on its own neighbors, sorted by element, and pairs
-of neighbors are worked on in blocks. Their Gaussians are products,
+The meaning is ``descriptors.fchl19.definition``. Each atom works alone on its own neighbors, sorted by element, and
+pairs of neighbors are worked on in blocks. Their Gaussians are products,
 
     exp(-eta ((r + r') / 2 - R)²) = exp(-eta d²) x_R(r) x_R(r') exp(-eta t²),   x_R(r) = exp(eta (r - c) t),
 
@@ -18,7 +18,6 @@ from math import cos, exp, log, pi, sin, sqrt
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numba import njit, prange
 from torch import Tensor
 
@@ -47,6 +46,7 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=64)
 def plan_of(spec: str) -> Plan:
+    """The constants of a descriptor."""
     s = json.loads(spec)
     R2, R3 = np.array(s["radial"]), np.array(s["angular"])
     middle = 0.5 * (R3[0] + R3[-1])
@@ -64,6 +64,7 @@ def plan_of(spec: str) -> Plan:
 
 
 def width_of(plan: Plan) -> int:
+    """How many features there are."""
     return plan.n_elements * (plan.radii.shape[1] + (plan.n_elements + 1) * plan.n_angular)
 
 
@@ -159,7 +160,7 @@ def _atom(mode, a, vectors, j, first, species, plan, x, y, scratch):
                 _pairs(mode, b, M, plan, near, powers, F, slopes, ends, pairs)
             for l in range(L):
                 for c in range(2):
-                    if mode == FORWARD or mode == JVP:
+                    if mode in (FORWARD, JVP):
                         y[a, column + 2 * l + c] = F[c, l] * plan.steps[1, l]
                     elif mode == _JACOBIAN:
                         for k in range(n):
@@ -277,7 +278,7 @@ def _pairs(mode, b, M, plan, near, powers, F, slopes, ends, pairs):
 
 @njit(cache=True, fastmath=True)
 def _weights(mode, M, plan, near, ends, pairs):
-    """What each pair multiplies its powers with, for cosine and sine, and its slopes by ``r_1 · r_2``, ``r_1``, ``r_2``.
+    """What each pair multiplies its powers with, for cosine and sine, and slopes by ``r_1 · r_2``, ``r_1`` and ``r_2``.
 
     The angle's sine has the slope ``-bend`` by its cosine.
     """

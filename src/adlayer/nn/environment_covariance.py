@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -45,6 +46,11 @@ class Alike:
     x: list[Float[Tensor, "S _ D"]]
     v: list[Float[Tensor, "S _ P D"]]
 
+    @cached_property
+    def own(self) -> list[Float[Tensor, "S _ P"]]:
+        """``v_I · x_I``."""
+        return [(v @ x[..., None])[..., 0] for x, v in zip(self.x, self.v)]
+
     def __len__(self) -> int:
         return len(self.x[0])
 
@@ -54,7 +60,9 @@ class Alike:
         return 1 + self.v[0].shape[2]
 
     def __getitem__(self, which: slice) -> Alike:
-        return Alike([x[which] for x in self.x], [v[which] for v in self.v])
+        part = Alike([x[which] for x in self.x], [v[which] for v in self.v])
+        part.own = [o[which] for o in self.own]
+        return part
 
     def onto(self, axes: list[Float[Tensor, "D d"]]) -> Alike:
         """With the features of each element projected."""
@@ -114,7 +122,8 @@ def axes_of(blocks: Iterable[Alike], tolerance: float = 1e-13) -> list[Float[Ten
     for block in blocks:
         for e, (x, v) in enumerate(zip(block.x, block.v)):
             x, v = x.flatten(0, 1), v.flatten(0, 2)
-            x = x - origins.setdefault(e, x[:1])
+            if len(x):
+                x = x - origins.setdefault(e, x[0])
             grams[e] = grams.get(e, 0.0) + x.T @ x + v.T @ v
     axes = []
     for gram in grams.values():
@@ -129,8 +138,7 @@ def covariance(one: Alike, many: Alike, theta: float) -> Float[Tensor, "S Q P"]:
     S, n_one, n_many, q = len(many), one.n_labels, many.n_labels, theta**-2
     K = many.x[0].new_zeros(S, n_many, n_one)
     second = K.new_zeros(S * (n_many - 1), n_one - 1)
-    for xa, va, xb, vb in zip(one.x, one.v, many.x, many.v):
-        xa, va = xa[0], va[0]
+    for (xa,), (va,), (oa,), xb, vb, ob in zip(one.x, one.v, one.own, many.x, many.v, many.own):
         n, m = len(xa), xb.shape[1]
         if n == 0 or m == 0:
             continue
@@ -138,11 +146,11 @@ def covariance(one: Alike, many: Alike, theta: float) -> Float[Tensor, "S Q P"]:
         K[:, 0, 0] += k.sum((1, 2))
         k = q * k
         if n_many > 1:
-            ub = (vb @ xa.T).sub_((vb @ xb[..., None]))  # [S, m, Q, n]
+            ub = (vb @ xa.T).sub_(ob[..., None])  # [S, m, Q, n]
             K[:, 1:, 0] += torch.einsum("sjn,sjqn->sq", k, ub)
         if n_one > 1:
             ua = (xb.reshape(-1, xb.shape[-1]) @ va.flatten(0, 1).T).view(S, m, n, -1)
-            ua = ua.sub_((va @ xa[..., None])[..., 0])  # [S, m, n, P]
+            ua.sub_(oa)  # [S, m, n, P]
             K[:, 0, 1:] += torch.einsum("sjn,sjnp->sp", k, ua)
         if n_many > 1 and n_one > 1:
             mixed = torch.bmm(k.mT, vb.flatten(2)).view(S, n, n_many - 1, -1)  # sum_j k v_j

@@ -55,7 +55,7 @@ class FCHL(SparseKernel):
         elements: list[str],
         cutoff: float = 8.0,
         descriptor: Descriptor | None = None,
-        sigma: float = 20.0,
+        sigma: float = 3.0,
         n_sparse: int = 1000,
         delta: float = 1.0,
         points: str = "variance",
