@@ -120,7 +120,7 @@ class DPA1(Descriptor):
         z = env.species(graph.numbers)
         if self.meets is not None:
             graph = graph.only(self.meets[z[graph.i], z[graph.j]])
-        if self.layers or self.embedding.gate is not None:
+        if self.layers:
             D = self.definition(graph)
         else:
             D = embedded_products(self.definition, graph, z, env.numbers, self.embedding.curves, self.axis)
@@ -212,9 +212,13 @@ class ElementEmbedding(nn.Module):
     ) -> Float[Tensor, "edges M"]:
         if self.factors is None:
             return self.network(torch.cat([s, self.ends(center, neighbor)], 1))
-        kind = neighbor if self.one_side else center * len(self.elements) + neighbor
-        h = self.factors(self.ends(*self.pairs))[kind]
+        h = self.gates[neighbor if self.one_side else center * len(self.elements) + neighbor]
         return self.network(s) * (1 + (w * h if self.smooth else h))
+
+    @property
+    def gates(self) -> Float[Tensor, "kinds M"]:
+        """``h``, for each pair of elements."""
+        return self.factors(self.ends(*self.kinds))
 
     def ends(self, center: Int[Tensor, "rows"], neighbor: Int[Tensor, "rows"]) -> Float[Tensor, "rows n"]:
         """The vectors of elements."""
@@ -222,23 +226,19 @@ class ElementEmbedding(nn.Module):
         return t[neighbor] if self.one_side else torch.cat([t[neighbor], t[center]], 1)
 
     @property
-    def pairs(self) -> tuple[Int[Tensor, "pairs"], Int[Tensor, "pairs"]]:
+    def kinds(self) -> tuple[Int[Tensor, "kinds"], Int[Tensor, "kinds"]]:
         """Each element as center and each as neighbor; with one side, neighbors alone."""
         E = len(self.elements)
         kind = torch.arange(E if self.one_side else E * E, device=self.elements.device)
         return kind // E, kind % E
 
     @property
-    def gate(self) -> None:
-        return self.factors if self.smooth else None
-
-    @property
     def curves(self) -> Curves:
-        """For each pair of elements a network of one number."""
+        """For the kernel: a network of one number for each pair of elements, or one and the gates."""
+        if self.factors is not None and self.smooth:
+            return Curves(self, [self.network], self.one_side, self.gates)
 
-        def at(kind: Tensor, s: Tensor) -> Tensor:
-            kind = kind.expand(len(s))
-            return self(s, torch.ones_like(s), *(x[kind] for x in self.pairs))
+        def at(ends: tuple[Tensor, Tensor], s: Tensor) -> Tensor:
+            return self(s, torch.ones_like(s), *(x.expand(len(s)) for x in ends))
 
-        kinds = torch.arange(len(self.pairs[0]), device=self.elements.device)
-        return Curves(self, [partial(at, kind) for kind in kinds], self.one_side)
+        return Curves(self, [partial(at, ends) for ends in zip(*self.kinds)], self.one_side)

@@ -1,6 +1,6 @@
 """Embedded environment matrices fused: D(2,a) of Deep Potential with its embedding networks as tables.
 
-The meaning is ``descriptors.deep_potential.SeE2A``. A network of one number is a curve for each of its outputs; they
+The meaning is ``descriptors.deep_potential.SeE2A``, and ``descriptors.dpa1.DPA1`` without attention. A network of one number is a curve for each of its outputs; they
 are tabulated as polynomials of degree 7 on intervals that are halved until they are the network to ``TOLERANCE``.
 Elsewhere this is a step of its own that a user takes (compression); here it happens by itself when a potential is
 evaluated and not trained. Derivatives by parameters and second derivatives go through the definition.
@@ -41,11 +41,15 @@ class Environments(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """Networks of one number, for neighbors of each element or for each pair of center and neighbor."""
+    """Networks of one number, for neighbors of each element or for each pair of center and neighbor.
+
+    With gates there is one, times ``1 + w h`` with the switching function ``w`` and a row ``h`` of each kind.
+    """
 
     owner: nn.Module  # whose parameters they have, and who says whether they are trained
     functions: list[Callable[[Tensor], Tensor]]
     one_side: bool
+    gates: Float[Tensor, "kinds M"] | None = None
 
 
 class Table(NamedTuple):
@@ -81,8 +85,7 @@ def embedded_products(
     table = tabulated(curves, environments, float(graph.lengths.detach().min()))
     if table is None:
         return plain(graph)
-    rest = _at_rest(curves.functions, environments)
-    found = _ByVectors.apply(vectors, plain, graph, z, environments, table, rest, curves.one_side, axis)
+    found = _ByVectors.apply(vectors, plain, graph, z, environments, curves, table, axis)
     if any(p.requires_grad for p in curves.owner.parameters()):
         found = found + _ByParameters.apply(plain, graph, found.shape, *curves.owner.parameters())
     return found
@@ -137,22 +140,24 @@ def _at_rest(curves: list[Callable], environments: Environments) -> np.ndarray:
     return torch.stack([g(s0[:, None]) * s0[:, None] for g in curves], 1).numpy()
 
 
-def _arrays(vectors, graph, z, environments, table, at_rest, one_side) -> tuple:
+def _arrays(vectors, graph, z, environments, curves, table) -> tuple:
     v = vectors.detach().contiguous().numpy()
     kind = v.dtype
     statistics = np.concatenate([environments.mean[:, None].numpy(), environments.width.numpy()], 1).astype(kind)
     switch = np.array([environments.inner, environments.cutoff, table.start, 1 / table.step], dtype=kind)
     c = np.ascontiguousarray(table.coefficients, dtype=kind)
+    gates = np.empty((0, c.shape[3]), kind) if curves.gates is None else curves.gates.detach().numpy().astype(kind)
     index = graph.first.numpy(), graph.j.numpy(), z.numpy()
-    return v, *index, statistics, switch, c, at_rest.astype(kind), environments.sel.numpy().astype(kind), one_side
+    rest = _at_rest(curves.functions, environments).astype(kind)
+    return v, *index, statistics, switch, c, gates, rest, environments.sel.numpy().astype(kind), curves.one_side
 
 
 class _ByVectors(torch.autograd.Function):
     """The features, as a function of the vectors."""
 
     @staticmethod
-    def forward(ctx, vectors, plain, graph, z, environments, table, at_rest, one_side, axis):
-        ctx.arrays = _arrays(vectors, graph, z, environments, table, at_rest, one_side)
+    def forward(ctx, vectors, plain, graph, z, environments, curves, table, axis):
+        ctx.arrays = _arrays(vectors, graph, z, environments, curves, table)
         v, M, n_atoms = ctx.arrays[0], table.coefficients.shape[3], graph.n_atoms
         ctx.T, D = np.zeros((n_atoms, 4, M), v.dtype), np.empty((n_atoms, M * axis), v.dtype)
         _forward(*ctx.arrays, axis, ctx.T, D)
@@ -161,7 +166,7 @@ class _ByVectors(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, w):
-        rest = [None] * 8
+        rest = [None] * 7
         if not torch.is_grad_enabled():
             gradient = np.zeros_like(ctx.arrays[0])
             _backward(*ctx.arrays, ctx.axis, ctx.T, w.contiguous().numpy(), gradient)
@@ -192,7 +197,7 @@ class _ByParameters(torch.autograd.Function):
 
 @njit(**fast)
 def _row(v, center, statistics, switch):
-    """``s~``, the factor ``q`` of the vector in the other columns, their derivatives by ``r``, and ``1/r``."""
+    """``s~``, the factor ``q`` of the vector in the other columns, ``w``, their derivatives by ``r``, and ``1/r``."""
     inner, cutoff = switch[0], switch[1]
     r = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
     u, one = min(max((r - inner) / (cutoff - inner), 0), 1), 1 / r
@@ -200,7 +205,15 @@ def _row(v, center, statistics, switch):
     dw = -30 * u * u * (1 - u) * (1 - u) / (cutoff - inner)
     s, ds = w * one, (dw - w * one) * one
     radial, others = 1 / statistics[center, 1], 1 / statistics[center, 2]
-    return (s - statistics[center, 0]) * radial, s * one * others, ds * radial, (ds - s * one) * one * others, one
+    return (
+        (s - statistics[center, 0]) * radial,
+        s * one * others,
+        w,
+        ds * radial,
+        (ds - s * one) * one * others,
+        dw,
+        one,
+    )
 
 
 @njit(**fast)
@@ -211,8 +224,40 @@ def _place(x, switch, n):
     return k, 2 * (y - k) - 1
 
 
+@njit(**fast)
+def _value(c, t, m):
+    """Polynomial ``m`` of an interval."""
+    g = c[7, m] * t + c[6, m]
+    g = g * t + c[5, m]
+    g = g * t + c[4, m]
+    g = g * t + c[3, m]
+    g = g * t + c[2, m]
+    g = g * t + c[1, m]
+    return g * t + c[0, m]
+
+
+@njit(**fast)
+def _value_and_slope(c, t, m):
+    """Polynomial ``m`` of an interval, and its derivative."""
+    g = c[7, m] * t + c[6, m]
+    d = c[7, m]
+    d = d * t + g
+    g = g * t + c[5, m]
+    d = d * t + g
+    g = g * t + c[4, m]
+    d = d * t + g
+    g = g * t + c[3, m]
+    d = d * t + g
+    g = g * t + c[2, m]
+    d = d * t + g
+    g = g * t + c[1, m]
+    d = d * t + g
+    g = g * t + c[0, m]
+    return g, d
+
+
 @njit(parallel=True, **fast)
-def _forward(vectors, first, j, z, statistics, switch, table, at_rest, sel, one_side, axis, T, D):
+def _forward(vectors, first, j, z, statistics, switch, table, gates, at_rest, sel, one_side, axis, T, D):
     n_atoms, M, E = len(first) - 1, table.shape[3], len(sel)
     for a in prange(n_atoms):
         center = z[a]
@@ -222,24 +267,28 @@ def _forward(vectors, first, j, z, statistics, switch, table, at_rest, sel, one_
             v = vectors[e]
             if v[0] * v[0] + v[1] * v[1] + v[2] * v[2] >= switch[1] * switch[1]:
                 continue
-            x, q, _, _, _ = _row(v, center, statistics, switch)
-            net = z[j[e]] if one_side else center * E + z[j[e]]
+            x, q, w, _, _, _, _ = _row(v, center, statistics, switch)
+            kind = z[j[e]] if one_side else center * E + z[j[e]]
             k, t = _place(x, switch, table.shape[1])
-            c, y1, y2, y3 = table[net, k], q * v[0], q * v[1], q * v[2]
+            y1, y2, y3 = q * v[0], q * v[1], q * v[2]
             empty[z[j[e]]] -= 1
-            for m in range(M):
-                g = c[7, m] * t + c[6, m]
-                g = g * t + c[5, m]
-                g = g * t + c[4, m]
-                g = g * t + c[3, m]
-                g = g * t + c[2, m]
-                g = g * t + c[1, m]
-                g = g * t + c[0, m]
-                t0[m] += g * x
-                t1[m] += g * y1
-                t2[m] += g * y2
-                t3[m] += g * y3
-        for k in range(E):
+            if len(gates):
+                c, h = table[0, k], gates[kind]
+                for m in range(M):
+                    g = _value(c, t, m) * (1 + w * h[m])
+                    t0[m] += g * x
+                    t1[m] += g * y1
+                    t2[m] += g * y2
+                    t3[m] += g * y3
+            else:
+                c = table[kind, k]
+                for m in range(M):
+                    g = _value(c, t, m)
+                    t0[m] += g * x
+                    t1[m] += g * y1
+                    t2[m] += g * y2
+                    t3[m] += g * y3
+        for k in range(0 if len(gates) else E):
             rest, n = at_rest[center, k if one_side else center * E + k], empty[k]
             for m in range(M):
                 t0[m] += n * rest[m]
@@ -256,24 +305,29 @@ def _forward(vectors, first, j, z, statistics, switch, table, at_rest, sel, one_
 
 
 @njit(parallel=True, **fast)
-def _backward(vectors, first, j, z, statistics, switch, table, at_rest, sel, one_side, axis, T, w, gradient):
+def _backward(vectors, first, j, z, statistics, switch, table, gates, at_rest, sel, one_side, axis, T, D, gradient):
     n_atoms, M, E = len(first) - 1, table.shape[3], len(sel)
     scale = 1 / sel.sum()
     for block in prange((n_atoms + _BLOCK - 1) // _BLOCK):
         G = np.empty((4, M), vectors.dtype)
         for a in range(block * _BLOCK, min((block + 1) * _BLOCK, n_atoms)):
-            _backward_products(w[a], T[a], axis, scale, G)
+            _backward_products(D[a], T[a], axis, scale, G)
             center = z[a]
             for e in range(first[a], first[a + 1]):
                 v = vectors[e]
                 if v[0] * v[0] + v[1] * v[1] + v[2] * v[2] >= switch[1] * switch[1]:
                     continue
-                x, q, dx, dq, one = _row(v, center, statistics, switch)
-                net = z[j[e]] if one_side else center * E + z[j[e]]
+                x, q, w, dx, dq, dw, one = _row(v, center, statistics, switch)
+                kind = z[j[e]] if one_side else center * E + z[j[e]]
                 k, t = _place(x, switch, table.shape[1])
-                s, g0, g1, g2, g3 = _pull(table[net, k], t, G, x, q * v[0], q * v[1], q * v[2])
+                y1, y2, y3 = q * v[0], q * v[1], q * v[2]
+                if len(gates):
+                    s, u, g0, g1, g2, g3 = _pull_gated(table[0, k], t, gates[kind], w, G, x, y1, y2, y3)
+                else:
+                    s, g0, g1, g2, g3 = _pull(table[kind, k], t, G, x, y1, y2, y3)
+                    u = s * 0
                 along = g1 * v[0] + g2 * v[1] + g3 * v[2]
-                radial = ((g0 + s * 2 * switch[3]) * dx + along * dq) * one
+                radial = ((g0 + s * 2 * switch[3]) * dx + along * dq + u * dw) * one
                 gradient[e, 0] = radial * v[0] + q * g1
                 gradient[e, 1] = radial * v[1] + q * g2
                 gradient[e, 2] = radial * v[2] + q * g3
@@ -304,23 +358,28 @@ def _pull(c, t, G, y0, y1, y2, y3):
     p0, p1, p2, p3 = G[0], G[1], G[2], G[3]
     s = g0 = g1 = g2 = g3 = t * 0
     for m in range(G.shape[1]):
-        g = c[7, m] * t + c[6, m]
-        d = c[7, m]
-        d = d * t + g
-        g = g * t + c[5, m]
-        d = d * t + g
-        g = g * t + c[4, m]
-        d = d * t + g
-        g = g * t + c[3, m]
-        d = d * t + g
-        g = g * t + c[2, m]
-        d = d * t + g
-        g = g * t + c[1, m]
-        d = d * t + g
-        g = g * t + c[0, m]
+        g, d = _value_and_slope(c, t, m)
         s += d * (p0[m] * y0 + p1[m] * y1 + p2[m] * y2 + p3[m] * y3)
         g0 += g * p0[m]
         g1 += g * p1[m]
         g2 += g * p2[m]
         g3 += g * p3[m]
     return s, g0, g1, g2, g3
+
+
+@njit(**fast)
+def _pull_gated(c, t, h, w, G, y0, y1, y2, y3):
+    """The same with gates, and the adjoint of ``w``."""
+    p0, p1, p2, p3 = G[0], G[1], G[2], G[3]
+    s = u = g0 = g1 = g2 = g3 = t * 0
+    for m in range(G.shape[1]):
+        g, d = _value_and_slope(c, t, m)
+        y, f = p0[m] * y0 + p1[m] * y1 + p2[m] * y2 + p3[m] * y3, 1 + w * h[m]
+        s += d * f * y
+        u += g * h[m] * y
+        g *= f
+        g0 += g * p0[m]
+        g1 += g * p1[m]
+        g2 += g * p2[m]
+        g3 += g * p3[m]
+    return s, u, g0, g1, g2, g3
