@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from adlayer.report import Report, figure
+from adlayer.report.page import number
 from adlayer.report.style import style
 
 
@@ -59,3 +60,18 @@ def test_what_is_there_stays_when_a_page_cannot_be_written(tmp_path, monkeypatch
         report.write(path)
     assert "<title>old</title>" in path.read_text()
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("value", "std", "text"),
+    [
+        (0.4174, 0.12, "0.42 ± 0.12"),
+        (1311.6, 15.2, "1312 ± 15"),
+        (0.6798, 0.0028, "0.6798 ± 0.0028"),
+        (0.9696, 0.0, "0.9696 ± 0"),
+        (73.2, 250.0, "73 ± 250"),
+        (1.5, None, "1.5"),
+    ],
+)
+def test_a_value_has_the_decimals_of_its_error(value, std, text):
+    assert number(value, std) == text

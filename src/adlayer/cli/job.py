@@ -67,8 +67,7 @@ def print_summary(results: Mapping[str, Any]) -> None:
         found = Table(box=None, show_header=False)
         for one in results["study"].values():
             for q in one["quantities"]:
-                error = "" if q["std"] is None else f" ± {q['std']:.2g}"
-                found.add_row(q["name"], f"{number(q['value'])}{error}", q["unit"])
+                found.add_row(q["name"], number(q["value"], q["std"]), q["unit"])
         out.print("", found)
     if results["validation"]:
         physics = Table("", "potential", "reference", "", box=None)

@@ -127,7 +127,7 @@ def _studies(report: Report, job: Job, studies: Mapping[str, Findings]) -> None:
 
 
 def _with_error(q: Quantity) -> Any:
-    return q.value if q.std is None else f"{number(q.value)} ± {q.std:.2g}"
+    return q.value if q.std is None else number(q.value, q.std)
 
 
 def _physics(report: Report, job: Job, found: Mapping[str, Mapping[str, Findings]]) -> None:

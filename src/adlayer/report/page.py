@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from math import floor, inf, isfinite, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,8 +164,16 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def number(value: float) -> str:
-    """Four significant digits, and of large numbers, such as total energies, three decimals."""
+def number(value: float, std: float | None = None) -> str:
+    """Four significant digits, and of large numbers, such as total energies, three decimals; with a standard deviation
+    as many decimals as two significant digits of it have.
+    """
+    if std is not None and 0 < std < inf and isfinite(value):
+        decimals = max(1 - floor(log10(std)), 0)
+        if decimals <= 8:
+            return f"{value:.{decimals}f} ± {std:.{decimals}f}"
+    if std is not None:
+        return f"{number(value)} ± {std:.2g}"
     if value == 0 or 1e-4 <= abs(value) < 1e3:
         return f"{value:.4g}"
     if value % 1 == 0:
