@@ -29,6 +29,8 @@ def tables(expansion: ClusterExpansion) -> tuple[Tables, Nodes]:
             low=basis.low,
             high=basis.high,
             start=basis.start,
+            block=expansion.block,
+            shift=expansion.shift,
             of_l=np.concatenate(of_l),
             of_l_start=np.cumsum([0, *map(len, of_l)]),
             norms=harmonic_norms(expansion.l_max),

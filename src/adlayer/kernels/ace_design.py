@@ -93,7 +93,7 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
             most = max(most, (first[a + 1] - first[a]) // WIDTH + n_elements)
         for k in range(K):
             most_own = max(most_own, B.own_start[k + 1] - B.own_start[k])
-        edges, A = room(most, T, vectors), np.empty(n_elements * stride, vectors.dtype)
+        edges, A = room(most, T, vectors), np.empty(T.shift.shape[1], vectors.dtype)
         dA, g = np.empty((stride, most * 3, WIDTH), vectors.dtype), np.empty((most * 3, WIDTH), vectors.dtype)
         value, slope = np.empty(most_own, vectors.dtype), np.empty(most_own, vectors.dtype)
         ahead = np.empty(B.factors.shape[1] + 1, vectors.dtype)
@@ -104,7 +104,7 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
                 _keep_slopes(T, edges, n_chunks, dA)
             chunk_of[:] = 0
             for q in range(n_chunks):
-                chunk_of[edges.neighbor[q] + 1 :] += 1
+                chunk_of[edges.block[q] + 1 :] += 1
             for k in range(K):
                 column = species[a] * K + k
                 own = B.own[B.own_start[k] : B.own_start[k + 1]]
@@ -115,9 +115,9 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
                     continue
                 g[: 3 * n_chunks] = 0
                 for n in range(len(own)):
-                    element = own[n] // stride
-                    d, row = slope[n], dA[own[n] - element * stride]
-                    for c in range(3 * chunk_of[element], 3 * chunk_of[element + 1]):
+                    block = own[n] // stride
+                    d, row = slope[n], dA[own[n] - block * stride]
+                    for c in range(3 * chunk_of[block], 3 * chunk_of[block + 1]):
                         store(g[c], load(g[c]) + d * load(row[c]))
                 if len(F):
                     add_forces(g, edges, 0, n_chunks, j, a, F[column])
@@ -127,7 +127,7 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
 
 @njit(**fast)
 def _keep_slopes(T, edges, n_chunks, dA):
-    """``dA_v/dvector`` of an atom's edges, for the ``A`` of the element that an edge leads to."""
+    """``dA_v/dvector`` of an atom's edges, for the ``A`` of the block that an edge adds to."""
     for q in range(n_chunks):
         Y, G, u = edges.Y[q], edges.G[q], edges.u[q]
         for n in range(len(T.low)):

@@ -30,7 +30,9 @@ class Tables(NamedTuple):
     knots: np.ndarray  # [knot, (value, slope), radial function]
     low: np.ndarray  # [radial function] its first (l, m)
     high: np.ndarray  # [radial function] the one after the last
-    start: np.ndarray  # [radial function + 1] where l = 0 of each would be among the A; the number of all
+    start: np.ndarray  # [radial function + 1] where l = 0 of each would be among the A of a block; their number
+    block: np.ndarray  # [neighbor] which block of the A it adds to
+    shift: np.ndarray  # [center, A] subtracted from the A
     of_l: np.ndarray  # the radial functions that each l has
     of_l_start: np.ndarray  # [l + 1] where they begin
     norms: np.ndarray  # [l, m]
@@ -41,14 +43,14 @@ class Edges(NamedTuple):
     """What edges give, ``WIDTH`` of them in each chunk."""
 
     e: np.ndarray  # [chunk, WIDTH] their places in the graph, -1 where there is none
-    neighbor: np.ndarray  # [chunk] element of the neighbors
+    block: np.ndarray  # [chunk] which block of the A it adds to
     r: np.ndarray  # [chunk, WIDTH]
     u: np.ndarray  # [chunk, 3, WIDTH] directions
     R: np.ndarray  # [chunk, radial function, WIDTH]
     dR: np.ndarray  # [chunk, radial function, WIDTH]
     Y: np.ndarray  # [chunk, lm, WIDTH]
     G: np.ndarray  # [chunk, 3, lm, WIDTH] gradients of Y
-    sums: np.ndarray  # [A of one element, WIDTH]
+    sums: np.ndarray  # [A of one block, WIDTH]
 
 
 @njit(**fast)
@@ -76,6 +78,8 @@ def gather(atom, center, T, first, j, species, vectors, edges, here, A):
     Returns where the next atom's chunks go. Longer edges than the cutoff are left out.
     """
     cutoff2, stride, sums = T.cutoff[0] ** 2, T.start[-1], edges.sums
+    for v in range(T.shift.shape[1]):
+        A[v] = -T.shift[center, v]
     for neighbor in range(len(T.kinds)):
         n, begin = 0, here
         for e in range(first[atom], first[atom + 1]):
@@ -92,7 +96,6 @@ def gather(atom, center, T, first, j, species, vectors, edges, here, A):
             edges.u[here, 0, n], edges.u[here, 1, n], edges.u[here, 2, n] = x / r, y / r, z / r
             n += 1
         if n == 0:
-            A[neighbor * stride : (neighbor + 1) * stride] = 0
             continue
         for i in range(n, WIDTH):
             edges.e[here, i], edges.r[here, i] = -1, 0.5 * T.cutoff[0]
@@ -101,7 +104,7 @@ def gather(atom, center, T, first, j, species, vectors, edges, here, A):
         sums[:] = 0
         for q in range(begin, here):
             R, Y = edges.R[q], edges.Y[q]
-            edges.neighbor[q] = neighbor
+            edges.block[q] = T.block[neighbor]
             _radial(T, center, neighbor, edges.r[q], edges.e[q], R, edges.dR[q])
             _harmonics(T.norms, edges.r[q], edges.u[q], Y, edges.G[q])
             for k in range(len(T.low)):
@@ -109,7 +112,7 @@ def gather(atom, center, T, first, j, species, vectors, edges, here, A):
                 for lm in range(T.low[k], T.high[k]):
                     store(sums[start + lm], load(sums[start + lm]) + Rk * load(Y[lm]))
         for v in range(stride):
-            A[neighbor * stride + v] = total(load(sums[v]))
+            A[T.block[neighbor] * stride + v] += total(load(sums[v]))
     return here
 
 
@@ -238,7 +241,7 @@ def scatter(adjoint, T, edges, begin, end, gradient):
     g = np.empty((3, WIDTH), edges.r.dtype)
     for q in range(begin, end):
         R, dR, Y, G, u = edges.R[q], edges.dR[q], edges.Y[q], edges.G[q], edges.u[q]
-        base = edges.neighbor[q] * T.start[-1]
+        base = edges.block[q] * T.start[-1]
         along, gx, gy, gz = zero, zero, zero, zero
         for l in range(len(T.of_l_start) - 1):
             for lm in range(l * l, (l + 1) * (l + 1)):
@@ -279,4 +282,4 @@ def push(direction, T, edges, begin, end, dA):
             for n in range(len(T.low)):
                 if T.low[n] <= lm < T.high[n]:
                     change = total(load(dR[n]) * Y_along + load(R[n]) * dY)
-                    dA[edges.neighbor[q] * T.start[-1] + T.start[n] + lm] += change
+                    dA[edges.block[q] * T.start[-1] + T.start[n] + lm] += change

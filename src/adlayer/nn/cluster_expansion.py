@@ -155,6 +155,8 @@ class ClusterExpansion:
         functions: products of channels.
         radial: the radial functions.
         n_most: keep at most so many invariants, the first.
+        shared: whether neighbors of all elements add to the same ``A``; the element of all channels is 0 then.
+        shift: what is subtracted from the ``A`` of ``l = 0`` of atoms of each element; by default nothing.
     """
 
     def __init__(
@@ -162,16 +164,23 @@ class ClusterExpansion:
         functions: Sequence[tuple[Channel, ...]],
         radial: RadialSets | RadialTables,
         n_most: int | None = None,
+        shared: bool = False,
+        shift: Float[np.ndarray, "center n"] | None = None,
     ):
-        self.arguments = functions, radial, n_most
+        self.arguments = functions, radial, n_most, shared, shift
         self.radial, self.n_elements = radial, radial.n_elements
-        self.basis = ClusterBasis(functions, radial.n_elements, radial.n, n_most)
+        self.block = np.zeros(self.n_elements, np.int64) if shared else np.arange(self.n_elements)
+        self.n_blocks = 1 if shared else self.n_elements
+        self.basis = ClusterBasis(functions, self.n_blocks, radial.n, n_most)
         self.nodes = self.basis.recursive
         self.n_A, self.n_nodes = self.basis.n_A, self.basis.n_A + len(self.nodes.left)
         low, high = self.basis.low, self.basis.high
-        self.n_of = np.repeat(np.arange(len(low)), high - low)  # radial function of each A of one element
+        self.n_of = np.repeat(np.arange(len(low)), high - low)  # radial function of each A of one block
         self.lm_of = np.concatenate([np.arange(a, b) for a, b in zip(low, high)])  # and its harmonic
         self.l_max = int(np.sqrt(high.max(initial=1))) - 1
+        self.shift = np.zeros((self.n_elements, self.n_A))
+        if shift is not None:
+            self.shift += np.tile(np.where(self.lm_of == 0, shift[:, self.n_of], 0.0), self.n_blocks)
         self.key = next(_keys)
         KNOWN[self.key] = self
 
@@ -183,9 +192,11 @@ class ClusterExpansion:
         r = torch.linalg.vector_norm(vectors, dim=-1)
         R = self.radial(r, species[i], species[j])
         Y = spherical_harmonics(self.l_max, vectors / r[:, None])
-        RY = R[:, self.n_of] * Y[:, self.lm_of]  # [edges, A of one element]
-        A = RY.new_zeros(len(species) * self.n_elements, RY.shape[1])
-        return A.index_add(0, i * self.n_elements + species[j], RY).reshape(len(species), -1)
+        RY = R[:, self.n_of] * Y[:, self.lm_of]  # [edges, A of one block]
+        block, shift = torch.from_numpy(self.block).to(i.device), torch.from_numpy(self.shift).to(RY)
+        A = RY.new_zeros(len(species) * self.n_blocks, RY.shape[1])
+        A = A.index_add(0, i * self.n_blocks + block[species[j]], RY)
+        return A.reshape(len(species), -1) - shift[species]
 
     def products(self, A: Float[Tensor, "atoms A"]) -> Float[Tensor, "atoms nodes"]:
         """All nodes, the ``A`` first."""

@@ -6,9 +6,10 @@ Lysogorskiy et al., npj Comput. Mater. 7, 97 (2021).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from .cluster_expansion import Channel
+from .couplings import symmetric_invariants
 
 DEGREES = (14.0, 12.0, 11.0, 10.0, 10.0)  # of orders 2 to 6, for one element
 
@@ -47,6 +48,22 @@ def select(
         found += [(d, f) for d, f in _multisets(sorted(channels), nu, limit) if _couples(f)]
     found.sort(key=lambda x: (x[0], len(x[1]), x[1]))
     return [f for _, f in found]
+
+
+def select_by_degrees(degrees: Mapping[Channel, float], limits: Sequence[float]) -> list[tuple[Channel, ...]]:
+    """Products of channels of given degrees up to a limit for each order from 2 on, by rising distance below it."""
+    channels = sorted((d, c) for c, d in degrees.items())
+    found = []
+    for nu, limit in enumerate(limits, start=2):
+        found += [(d - limit, f) for d, f in _multisets(channels, nu, limit) if _couples(f)]
+    found.sort(key=lambda x: (x[0], len(x[1]), x[1]))
+    return [f for _, f in found]
+
+
+def n_invariants(function: tuple[Channel, ...]) -> int:
+    """How many invariants a product of channels gives."""
+    names = sorted(set(function))
+    return len(symmetric_invariants(tuple(c.l for c in function), tuple(names.index(c) for c in function))[1])
 
 
 def _multisets(channels: list, size: int, limit: float, start: int = 0) -> Iterator[tuple[float, tuple]]:

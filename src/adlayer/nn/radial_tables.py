@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 
 import numpy as np
 import torch
@@ -53,6 +54,13 @@ class RadialTables:
         (a, da), (b, db) = (knots[place + step].unbind(1) for step in (0, 1))
         found = (1 - t) ** 2 * ((1 + 2 * t) * a + t * da) + t**2 * ((3 - 2 * t) * b + (t - 1) * db)
         return torch.where(inside[:, None], found, torch.zeros_like(found))
+
+    def combined(self, weights: Float[np.ndarray, "kind n m"]) -> RadialTables:
+        """Linear combinations of the functions, others for each kind of pair."""
+        new = copy(self)
+        new.knots = np.concatenate([self.knots[a:b] @ w for a, b, w in zip(self.start, self.start[1:], weights)])
+        new.n = weights.shape[2]
+        return new
 
     def __deepcopy__(self, memo: dict) -> RadialTables:
         return self  # never changes

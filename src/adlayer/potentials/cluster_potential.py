@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from ..nn.cluster_expansion import Channel, ClusterExpansion
 from ..nn.radial_polynomials import RadialSets
 from ..nn.radial_tables import RadialTables
 from ..potential import Design, Potential, Species, each_atom_a_system
+from ..structures import sum_systems
 
 
 class ClusterPotential(Potential):
@@ -28,15 +30,23 @@ class ClusterPotential(Potential):
         radial: RadialSets | RadialTables,
         n_densities: int,
         n_most: int | None = None,
+        shared: bool = False,
+        shift: Float[np.ndarray, "center n"] | None = None,
     ) -> None:
         self.elements, self.species, self.cutoff = tuple(elements), Species(elements), float(radial.cutoff)
-        self.expansion = ClusterExpansion(functions, radial, n_most)
+        self.expansion = ClusterExpansion(functions, radial, n_most, shared, shift)
         basis = self.expansion.basis
         self.register_buffer("rows", torch.from_numpy(basis.rows), persistent=False)
         self.values = torch.from_numpy(basis.values)  # not a buffer: they must not be rounded by a visit to float32
         place = torch.from_numpy(self.expansion.nodes.place[basis.columns])
         self.register_buffer("place", place, persistent=False)
+        self.alone = None if shift is None else self._alone()
         self.c = nn.Parameter(torch.zeros(len(elements), n_densities, len(basis), dtype=torch.float64))
+
+    def _alone(self) -> Float[Tensor, "elements K"]:
+        """The ``B`` of atoms without neighbors, not zero where sums are shifted: they are taken off."""
+        AA = self.expansion.products(torch.from_numpy(-self.expansion.shift))
+        return AA.new_zeros(len(AA), len(self.expansion.basis)).index_add(1, self.rows, AA[:, self.place] * self.values)
 
     def _start(self) -> None:
         """Small numbers that fall with roughness, always the same: an unfitted potential, not a flat one."""
@@ -60,7 +70,11 @@ class ClusterPotential(Potential):
 
     def densities(self, graph: Graph) -> Float[Tensor, "atoms densities"]:
         """``rho`` of every atom."""
-        return densities(graph.vectors, self.weights(), graph, self.species(graph.numbers), self.expansion)
+        species = self.species(graph.numbers)
+        rho = densities(graph.vectors, self.weights(), graph, species, self.expansion)
+        if self.alone is not None:
+            rho = rho - (self.c @ self.alone.to(self.c)[:, :, None])[species, :, 0]
+        return rho
 
     def weights(self) -> Float[Tensor, "elements densities nodes"]:
         """Coefficients contracted with the couplings: what each product counts."""
@@ -78,8 +92,15 @@ class ClusterPotential(Potential):
     def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
         if not self.linear:
             return super().design(graph)
-        return Design(*design(graph, self.species(graph.numbers), self.expansion, self.dtype, forces, virial))
+        return self._design(graph, self.dtype, forces, virial)
 
     def projections(self, graph: Graph) -> Float[Tensor, "atoms K"]:
-        graph = each_atom_a_system(graph)
-        return design(graph, self.species(graph.numbers), self.expansion, torch.float64, False, False)[0]
+        return self._design(each_atom_a_system(graph), torch.float64, False, False).energy
+
+    def _design(self, graph: Graph, dtype: torch.dtype, forces: bool, virial: bool) -> Design:
+        species = self.species(graph.numbers)
+        energy, *rest = design(graph, species, self.expansion, dtype, forces, virial)
+        if self.alone is not None:
+            atoms = sum_systems(nn.functional.one_hot(species, len(self.elements)).to(energy), graph.structures)
+            energy = energy - (atoms[:, :, None] * self.alone.to(energy)).flatten(1)
+        return Design(energy, *rest)

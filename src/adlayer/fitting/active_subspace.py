@@ -1,0 +1,144 @@
+"""Fits a contracted atomic cluster expansion: first a plain one, then the few channels along which its energy changes.
+
+Constantine, Dow and Wang, SIAM J. Sci. Comput. 36, A1500 (2014).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..config import build, check_arguments
+from ..nn.active_subspace import Channels, Moments
+from ..potential import Potential
+from ..structures import Structures
+from .fit import Fit, Fitted, Progress
+from .least_squares import LeastSquares, graphs_of
+from .parts import leaves, together
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+
+_ENOUGH = 4000  # atoms for averages
+_MEMORY = 256_000_000  # bytes for products of some atoms and what differentiates them
+
+
+class ActiveSubspace(Fit):
+    """Fits a ``ContractedACE`` in two steps, each by ``LeastSquares``: a plain ``ACE``, then the contracted one.
+
+    The plain one, ``potential.first``, need not be accurate: what counts are the directions along which its energy
+    changes, and how much. Averages are over some 4000 atoms of evenly spaced frames of the training set. Other parts
+    of a ``Sum`` are treated as ``LeastSquares`` treats them.
+
+    Args:
+        least_squares: arguments of ``LeastSquares`` in both steps, such as ``ridge`` and ``weights``.
+        rounds: how often channels are looked for; from the second time on the contracted fit itself says how
+            important they are, within those it has.
+    """
+
+    refits_energies = True
+
+    def __init__(self, least_squares: dict | None = None, rounds: int = 1):
+        if rounds < 1:
+            raise ValueError(f"rounds must be at least 1, got {rounds}")
+        check_arguments(LeastSquares, least_squares or {})
+        self.method, self.rounds = LeastSquares(**(least_squares or {})), rounds
+        self.weights, self.energies = self.method.weights, self.method.energies
+
+    def check(self, potential: Potential) -> None:
+        if [p.fitted_by for p in leaves(potential)].count(type(self).__name__) != 1:
+            raise TypeError(
+                f"ActiveSubspace fits one ContractedACE, alone or with others added; not {type(potential).__name__}"
+            )
+
+    def solve(
+        self,
+        potential: Potential,
+        train: Dataset,
+        valid: Dataset | None,
+        *,
+        folder: Path | None,
+        progress: Progress,
+        seed: int,
+    ) -> Fitted:
+        def least_squares(of: Potential) -> Fitted:
+            return self.method.solve(of, train, valid, folder=folder, progress=progress, seed=seed)
+
+        model = next(p for p in leaves(potential) if p.fitted_by == type(self).__name__)
+        source = build(model.first, Potential).to(model.device)
+        plain = together([source if p is model else copy.deepcopy(p) for p in leaves(potential)])
+        history = [{"fit": "first", **least_squares(plain).history[0]}]
+        for k in range(self.rounds):
+            model.contract(active_channels(source, model, train.structures))
+            fitted, source = least_squares(potential), model
+            history.append({"fit": f"contracted {k + 1}", **fitted.history[0]})
+        return replace(fitted, history=history)
+
+
+def active_channels(source: Potential, model: Potential, structures: Structures) -> Channels:
+    """Channels along which the energy of a fitted cluster expansion changes.
+
+    Args:
+        source: the ``ACE`` that the model names its first, or the model itself.
+        model: which has as many channels.
+        structures: over whose atoms is averaged.
+    """
+    U, s, mean = (torch.zeros_like(x) for x in model.channels)
+    sums = [_sums(source, model, l) for l in range(s.shape[1])]
+    moments = {(z, l): Moments(len(x.first)) for z in range(len(s)) for l, x in enumerate(sums)}
+    for A, G, species in _values(source, structures):
+        for (z, l), m in moments.items():
+            of = (sums[l].first[:, None] + torch.arange(2 * l + 1)).flatten()
+            m.add(*(x[species == z][:, of].unflatten(1, (-1, 2 * l + 1)).mT.flatten(0, 1) for x in (A, G)))
+    for (z, l), m in moments.items():
+        if m.count and len(m.A):
+            T, importance, average = m.directions(s.shape[2], l)
+            U[z, l, : len(T)], s[z, l, : len(T)] = T @ sums[l].made_of[z], importance
+            if l == 0:
+                mean[z, : len(T)] = average
+    return Channels(U, s, mean)
+
+
+class _Sums(NamedTuple):
+    """The sums over neighbors of one ``l`` in a potential, those of the pair potential left out."""
+
+    first: Int[Tensor, "n"]  # where m = -l of each is among the A
+    made_of: Float[Tensor, "center n en"]  # of each element of the neighbors and radial function
+
+
+def _sums(source: Potential, model: Potential, l: int) -> _Sums:
+    expansion, basis = source.expansion, source.expansion.basis
+    E, N = expansion.n_elements, model.n_radial
+    places = torch.tensor(
+        [
+            (b, n)
+            for b in range(expansion.n_blocks)
+            for n in range(source.pair * E // expansion.n_blocks, expansion.radial.n)
+            if basis.low[n] <= l * l < basis.high[n]
+        ],
+        dtype=torch.long,
+    ).reshape(-1, 2)
+    block, n = places.T
+    first = block * int(basis.start[-1]) + torch.from_numpy(basis.start)[n] + l * l
+    if source is model:
+        return _Sums(first, model.made_of[:, n])
+    return _Sums(first, torch.eye(E * N, dtype=torch.float64)[block * N + n - source.pair].expand(E, -1, -1))
+
+
+def _values(source: Potential, structures: Structures) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """``A`` and ``dE/dA`` of the atoms of evenly spaced structures, and their elements."""
+    step = max(1, structures.n_atoms // _ENOUGH)
+    expansion, W = source.expansion, source.weights().detach().double().cpu()[:, 0]
+    atoms = max(1, _MEMORY // (48 * expansion.n_nodes))
+    for _, graph in graphs_of(structures[list(range(0, structures.n_systems, step))], source.cutoff, atoms):
+        species = source.species(graph.numbers)
+        A = expansion.one_particle(graph.vectors, graph.i, graph.j, species).requires_grad_()
+        (G,) = torch.autograd.grad((expansion.products(A) * W[species]).sum(), A)
+        yield A.detach() + torch.from_numpy(expansion.shift)[species], G, species
