@@ -85,3 +85,8 @@ def test_the_graph_can_be_given(silicon_structures):
     only = evaluate(potential, graph, forces=False, stress=False)
     assert only.forces is None
     assert only.stress is None
+
+
+def test_a_potential_in_place_of_its_evaluator_says_what_to_do(silicon_structures):
+    with pytest.raises(TypeError, match=r"LennardJones takes a graph; .* Evaluator\(potential\)"):
+        LennardJones()(silicon_structures)

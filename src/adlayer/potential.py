@@ -61,6 +61,14 @@ class Potential(Part, nn.Module, ABC):
     def forward(self, graph: Graph) -> PerAtom:
         """One energy per atom."""
 
+    def __call__(self, graph: Graph) -> PerAtom:
+        if isinstance(graph, Structures):
+            raise TypeError(
+                f"{type(self).__name__} takes a graph; what asks about structures, such as a simulation or an analysis, "
+                "takes Evaluator(potential)"
+            )
+        return super().__call__(graph)
+
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Set what is learned from the structures before a fit, such as the scale of features; by default nothing."""
 

@@ -44,7 +44,7 @@ class Doubtful:
 
 def test_watched_for_heat():
     engine = Langevin(temperature=100, final=[100, 9000], picoseconds=0.4, friction=0.1)
-    done = run(engine, Evaluator(StillingerWeber()), silicons(), watch=[MaxTemperature(2000)])
+    done = run(engine, Evaluator(StillingerWeber()), silicons(), watch=MaxTemperature(2000))
     assert done.reason[0] == "finished"
     assert done.reason[1].startswith("temperature 2")
     assert "K is above the limit of 2000 at step" in done.reason[1]

@@ -13,7 +13,7 @@ from clusters import KELVIN, LJ13, LJ38, REDUCED, lennard_jones, random_clusters
 
 from adlayer import Evaluator, Structures
 from adlayer.potentials.emt import EMT
-from adlayer.simulation import relax
+from adlayer.simulation import VelocityVerlet, relax
 from adlayer.simulation.search import (
     GeneticAlgorithm,
     MinimaHopping,
@@ -254,3 +254,9 @@ def test_seeds_are_put_into_one_order():
     other.set_constraint(FixAtoms([0, 1]))
     with pytest.raises(ValueError, match="have the same fixed atoms; not so seed 2 and the first"):
         alike([first, other])
+
+
+@pytest.mark.parametrize("search", [GeneticAlgorithm, VelocityVerlet(picoseconds=0.01)])
+def test_what_is_no_search_is_named(search):
+    with pytest.raises(TypeError, match="find_minima takes a search, such as BasinHopping"):
+        find_minima(search, Evaluator(EMT(["Cu"])), [Icosahedron("Cu", 2)])

@@ -76,7 +76,7 @@ def run(
     generator: torch.Generator | int = 0,
     *,
     fixed: Bool[Tensor, "atoms"] | None = None,
-    watch: Iterable[Watch] = (),
+    watch: Watch | Iterable[Watch] = (),
     every: int = 10,
     trajectory: Path | str | None = None,
     checkpoint: Path | str | None = None,
@@ -94,7 +94,7 @@ def run(
         structures: or ASE atoms, whose ``FixAtoms`` are then obeyed.
         generator: of all random numbers, or a seed.
         fixed: atoms that stay where they are.
-        watch: what must not run away; energies and forces that are not finite always end a system.
+        watch: what must not run away, one or several; energies and forces that are not finite always end a system.
         every: steps between records, in the log and on the trajectory; the end of a system is always recorded.
         trajectory: file to write: ``.extxyz``, ASE's ``.traj``, or ``.h5``.
         checkpoint: file from which a killed run goes on, to the same digits; a finished run is only read from it.
@@ -117,7 +117,7 @@ def run(
         evaluate,
         structures,
         generator,
-        list(watch),
+        [watch] if isinstance(watch, Watch) else list(watch),
         every,
         trajectory and open_trajectory(trajectory),
         doubt,

@@ -35,7 +35,7 @@ COUNT = Coordination(0, "Cu", r0=2.8, cutoff=5.0)
     "engine",
     [
         Restrained(VelocityVerlet(picoseconds=0.15), [Spring(COUNT, 12.0, 0.3, final=14.0)]),
-        Restrained(NoseHoover(picoseconds=0.15), [Spring(COUNT, 12.0, 0.3)]),
+        Restrained(NoseHoover(picoseconds=0.15), Spring(COUNT, 12.0, 0.3)),
         Restrained(MTK(picoseconds=0.15, shape="free"), [Spring(COUNT, 14.0, 0.3)]),
         Metadynamics(CellRescaling(picoseconds=0.15), [COUNT], [0.2], height=0.05, every=20),
     ],

@@ -70,6 +70,10 @@ class Restrained(Bias):
 
     extra = Pulled
 
+    def __post_init__(self):
+        if isinstance(self.springs, Spring):
+            object.__setattr__(self, "springs", [self.springs])
+
     @property
     def along(self) -> Sequence[CollectiveVariable]:
         return [spring.variable for spring in self.springs]

@@ -73,6 +73,9 @@ def find_minima(
         progress: called as ``progress(done, total, message)``.
         settings: of the ``Landscape``: ``fmax``, ``max_steps``, ``fingerprint``, ``keep``, ``connected``.
     """
+    if not isinstance(search, Search):
+        what = f"the class {search.__name__}" if isinstance(search, type) else type(search).__name__
+        raise TypeError(f"find_minima takes a search, such as BasinHopping(), got {what}; an engine is run by run")
     template = None
     if not isinstance(seeds, Structures):
         frames = alike([seeds] if hasattr(seeds, "numbers") else list(seeds))
@@ -122,9 +125,7 @@ def alike(frames: Sequence[Atoms]) -> list[Atoms]:
         if (frame.pbc != first.pbc).any() or not np.allclose(frame.cell[frame.pbc], first.cell[first.pbc]):
             raise ValueError(f"seeds of one search have one cell; that of seed {k + 1} is not that of the first")
         if sorted(kind) != sorted(kinds[0]):
-            raise ValueError(
-                f"seeds of one search have the same fixed atoms; those of seed {k + 1} are not the first's"
-            )
+            raise ValueError(f"seeds of one search have the same fixed atoms; not so seed {k + 1} and the first")
         if (kind != kinds[0]).any():
             order = np.empty(len(frame), int)
             order[target] = np.argsort(kind, kind="stable")
