@@ -64,7 +64,7 @@ class Potential(Part, nn.Module, ABC):
     def __call__(self, graph: Graph) -> PerAtom:
         if isinstance(graph, Structures):
             raise TypeError(
-                f"{type(self).__name__} takes a graph; what asks about structures, such as a simulation or an analysis, "
+                f"{type(self).__name__} takes a graph; what asks about structures, such as a simulation or analysis, "
                 "takes Evaluator(potential)"
             )
         return super().__call__(graph)
