@@ -139,14 +139,16 @@ def _potential(elements: list, bonds: dict, embeddings: dict, cores: set, tree: 
         raise ValueError(f"{unknown[0]!r} is not a chemical symbol")
     if len(cores) > 1:
         raise ValueError(f"inner_cutoff_type must be the same for all bonds, not {' and '.join(sorted(cores))}")
-    functions = list(dict.fromkeys(tuple(sorted(channels)) for _, channels, *_ in terms))
+    functions: dict[str, list] = {e: [] for e in elements}
+    for center, channels, *_ in terms:
+        functions[elements[center]].append([list(c) for c in sorted(channels)])
     spacing = float(tree.get("deltaSplineBins", tree.get("DeltaSplineBins", "0.001")))
     potential = PACE(
         elements,
         core=cores.pop(),
         bonds=bonds,
         embeddings=embeddings,
-        functions=[[list(c) for c in f] for f in functions],
+        functions=functions if len(elements) > 1 else functions[elements[0]],
         spacing=spacing,
     )
     place: dict[tuple, list[int]] = {}

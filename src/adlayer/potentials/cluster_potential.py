@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..graph import Graph
@@ -22,6 +22,8 @@ from ..structures import sum_systems
 
 class ClusterPotential(Potential):
     """``E_i = F(rho_i1, rho_i2, ...)``, ``rho_ip = sum_k c_kp B_ik``; a family says which ``B`` and which ``F``."""
+
+    present: Bool[Tensor, "elements K"] | None  # which ``B`` atoms of each element have; None: all
 
     def _begin(
         self,
@@ -40,6 +42,7 @@ class ClusterPotential(Potential):
         self.values = torch.from_numpy(basis.values)  # not a buffer: they must not be rounded by a visit to float32
         place = torch.from_numpy(self.expansion.nodes.place[basis.columns])
         self.register_buffer("place", place, persistent=False)
+        self.register_buffer("present", None, persistent=False)
         self.alone = None if shift is None else self._alone()
         self.c = nn.Parameter(torch.zeros(len(elements), n_densities, len(basis), dtype=torch.float64))
 
@@ -78,8 +81,10 @@ class ClusterPotential(Potential):
 
     def weights(self) -> Float[Tensor, "elements densities nodes"]:
         """Coefficients contracted with the couplings: what each product counts."""
-        zero = self.c.new_zeros(*self.c.shape[:2], self.expansion.n_nodes)
-        return zero.index_add(2, self.place, self.c[:, :, self.rows] * self.values.to(self.c))
+        zero, c = self.c.new_zeros(*self.c.shape[:2], self.expansion.n_nodes), self.c
+        if self.present is not None:
+            c = c * self.present[:, None]
+        return zero.index_add(2, self.place, c[:, :, self.rows] * self.values.to(c))
 
     @property
     def coefficients(self) -> Float[Tensor, "K"]:
@@ -103,4 +108,7 @@ class ClusterPotential(Potential):
         if self.alone is not None:
             atoms = sum_systems(nn.functional.one_hot(species, len(self.elements)).to(energy), graph.structures)
             energy = energy - (atoms[:, :, None] * self.alone.to(energy)).flatten(1)
-        return Design(energy, *rest)
+        if self.present is None:
+            return Design(energy, *rest)
+        present = self.present.flatten()
+        return Design(energy * present, *(None if x is None else x * present for x in rest))

@@ -75,7 +75,8 @@ class PACE(ClusterPotential):
             ``nn.pace_bonds.Bond``; the first element is the center; one order stands for both unless both are there.
         embeddings: what elements have of their own, ``{"Al": {"terms": [[w, m], ...], "shifted": true, "core": [energy,
             range]}, "all": ...}``.
-        functions: the products ``[[l, element, n], ...]`` themselves, ``n`` from 0, not those of ``n_max``, ``l_max``.
+        functions: the products ``[[l, element, n], ...]`` themselves, ``n`` from 0, or by element, each its own; not
+            those of ``n_max`` and ``l_max``.
         spacing: of the knots, Å.
     """
 
@@ -104,7 +105,7 @@ class PACE(ClusterPotential):
         core: str = "distance",
         bonds: dict | None = None,
         embeddings: dict | None = None,
-        functions: list | None = None,
+        functions: list | dict | None = None,
         spacing: float = 0.001,
     ):
         super().__init__()
@@ -118,7 +119,9 @@ class PACE(ClusterPotential):
             n_max, l_max = n_max or [15, 6, 4, 3], l_max or [0, 3, 3, 2]
             labeled = select(len(elements), len(n_max), None, 1.5, n_max, l_max, 0)
         else:
-            labeled = [tuple(sorted(Channel(*c) for c in f)) for f in functions]
+            lists = functions if isinstance(functions, Mapping) else dict.fromkeys(elements, functions)
+            of_each = {e: [tuple(sorted(Channel(*c) for c in f)) for f in lists.get(e, ())] for e in elements}
+            labeled = list(dict.fromkeys(f for fs in of_each.values() for f in fs))
         n_densities = max(len(e.terms) for e in self.embeddings)
         kinds = list(dict.fromkeys(b for row in self.bonds for b in row))
         self.radial_of, tables = _radial(labeled, kinds, self.bonds, core, spacing)
@@ -127,6 +130,9 @@ class PACE(ClusterPotential):
             merged, order = self.arrange(f)
             self.labels.setdefault(merged, tuple(f[k] for k in order))
         self._begin(elements, list(self.labels), tables, n_densities, n_functions)
+        if isinstance(functions, Mapping):
+            theirs = [{self.arrange(f)[0] for f in of_each[e]} for e in elements]
+            self.present = torch.tensor([[f in mine for f in self.functions] for mine in theirs])
         self._start()
         self.reach = max(b.reach(core) for b in kinds)
         self.repulsion = _repulsion(elements, self.bonds, core, spacing) if self.reach else None
