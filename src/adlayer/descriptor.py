@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -45,6 +45,10 @@ class Descriptor(Part, nn.Module, ABC):
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Set what is learned from the structures before a fit, such as statistics; by default nothing."""
+
+    def only(self, columns: Sequence[Sequence[int]]) -> Descriptor | None:
+        """A descriptor of some features, those of each element, where it is cheaper than all; None: it is not."""
+        return None
 
 
 def make_descriptor(spec: Descriptor | Mapping[str, Any] | str, elements: Iterable[str]) -> Descriptor:

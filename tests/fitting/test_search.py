@@ -84,3 +84,18 @@ def test_bad_aims_and_samplers_are_said(sets):
         search(recipe, space, *sets, trials=1, minimize="force_rmse")
     with pytest.raises(ValueError, match="no sampler 'genetics'; did you mean 'genetic'"):
         search(recipe, space, *sets, trials=1, sampler="genetics")
+
+
+@pytest.mark.parametrize("sampler, by", [("genetic", "linear"), ("gp", "linear"), ("tpe", "kernel")])
+def test_a_descriptor_is_judged_by_a_quick_regression(sets, sampler, by, tmp_path):
+    recipe = {"descriptor": {"ACSF": {"n_radial": 5, "n_angular": 1, "zetas": [1]}}}
+    space = {"descriptor.ACSF.cutoff": [2.6, 6.0]}  # nearest neighbors alone, or what the labels depend on as well
+    found = search(
+        recipe, space, *sets, trials=6, sampler=sampler, by=by, storage=tmp_path / "t", minimize="forces_mae"
+    )
+    scores = sorted((t["values"]["descriptor.ACSF.cutoff"], t["score"][0]) for t in found.trials)
+    assert found.recipe["descriptor"]["ACSF"]["cutoff"] == found.values["descriptor.ACSF.cutoff"]
+    assert found.score[0] == min(s for _, s in scores)
+    assert found.values["descriptor.ACSF.cutoff"] > scores[0][0]
+    with pytest.raises(ValueError, match="judged by one of linear, kernel, got 'linar'; did you mean 'linear'"):
+        search(recipe, space, *sets, trials=1, by="linar")

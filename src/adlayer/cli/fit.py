@@ -97,7 +97,10 @@ def search(recipe: Path, folder: Path | None, settings: tuple[str, ...]) -> None
     """Search for hyperparameters: vary what [search.space] of RECIPE names, fit, and keep what does best.
 
     Run again with the same folder, it goes on with the trials it has. [search] also takes trials, seconds, sampler
-    ("tpe", "random", "genetic") and minimize.
+    ("tpe", "gp", "random", "genetic") and minimize.
+
+    With [descriptor.SOAP] in place of [potential], a descriptor is judged by a quick regression on its features:
+    by = "linear" or "kernel".
     """
     from rich.console import Console as RichConsole
 
@@ -107,8 +110,9 @@ def search(recipe: Path, folder: Path | None, settings: tuple[str, ...]) -> None
     from .console import Console
     from .fit_job import KNOWN, load_parts
 
-    takes = ("space", "trials", "seconds", "sampler", "minimize")
-    spec = override(read_toml(recipe), settings, {**KNOWN, "": (*KNOWN[""], "search"), "search": takes})
+    takes = ("space", "trials", "seconds", "sampler", "minimize", "by")
+    tables = (*KNOWN[""], "search", "descriptor")
+    spec = override(read_toml(recipe), settings, {**KNOWN, "": tables, "search": takes})
     options = dict(spec.pop("search", {}))
     if not options.get("space"):
         raise ValueError('[search] needs a table space, e.g. [search.space] with "potential.ACE.cutoff" = [4.0, 6.0]')
@@ -116,7 +120,9 @@ def search(recipe: Path, folder: Path | None, settings: tuple[str, ...]) -> None
     parts = load_parts(spec["data"], spec.get("split", {}), seed)
     if "valid" not in parts:
         raise ValueError("a search needs held-out structures; give [split] valid = 0.1")
-    table = {key: spec[key] for key in ("potential", "fit") if key in spec}
+    table = {key: spec[key] for key in ("potential", "descriptor", "fit") if key in spec}
+    if ("potential" in table) == ("descriptor" in table):
+        raise ValueError("a search needs one of the tables [potential] and [descriptor], and not both")
     given = {"recipe": table, "train": parts["train"], "valid": parts["valid"], **options}
     check_arguments(look, given)
     with Console().stage("Search") as progress:

@@ -6,9 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from ..config import Part
+from ..nn.subsets import cur_rows
 
 Features = Float[np.ndarray, "items features"]
 
@@ -92,28 +94,17 @@ class FarthestPoints(Selection):
 class CUR(Selection):
     """Items of largest leverage on the leading singular vectors, each next orthogonal to those chosen.
 
-    Mahoney and Drineas, PNAS 106, 697 (2009), in the deterministic form of Imbalzano et al., J. Chem. Phys. 148, 241730
-    (2018): the score of item i is ``sum_k<K U_ik^2``, and its direction is projected out once it is chosen.
+    See ``nn.subsets.cur_rows``; scores multiply the squares of the items' lengths.
 
     Args:
-        n_vectors: K, how many singular vectors count.
+        n_vectors: how many singular vectors count.
     """
 
     def __init__(self, n_vectors: int = 1):
         self.n_vectors = n_vectors
 
     def choose(self, x: Features, scores: np.ndarray, n: int, rng: np.random.Generator) -> list[int]:
-        rest, chosen = x * np.sqrt(scores)[:, None], []
-        scale = np.linalg.norm(rest)
-        while len(chosen) < n and np.linalg.norm(rest) > 1e-9 * scale:
-            values, vectors = np.linalg.eigh(rest.T @ rest)  # items far outnumber features
-            k = min(self.n_vectors, len(values))
-            leverage = ((rest @ vectors[:, -k:]) ** 2 / np.maximum(values[-k:], 1e-300)).sum(1)
-            best = int(np.argmax(leverage))
-            direction = rest[best] / np.linalg.norm(rest[best])
-            rest = rest - np.outer(rest @ direction, direction)
-            chosen.append(best)
-        return chosen
+        return cur_rows(torch.from_numpy(x * np.sqrt(scores)[:, None]), n, self.n_vectors)
 
 
 class Clusters(Selection):

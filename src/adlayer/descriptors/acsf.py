@@ -43,7 +43,8 @@ class ACSF(Descriptor):
         n_radial: radial functions of the grid, for each element of neighbors.
         n_angular: widths of the angular functions of the grid.
         zetas: sharpnesses in angle of the grid.
-        style: the grid: "gastegger" (even) or "imbalzano" (geometric).
+        style: the grid: "gastegger" (even), "imbalzano" (geometric), or "pool": geometric, with centered radial
+            functions too, from which ``Selected`` takes a few.
         weighted: one set of functions for all neighbors, weighted by atomic number (wACSF), not one for each pair.
         functions: the functions themselves, instead of a grid: ``RadialGaussian``, ``AngularGaussian``,
             ``RadialCompact`` and ``AngularCompact``, in a recipe
@@ -100,6 +101,11 @@ class ACSF(Descriptor):
         return symmetry_functions(
             graph.vectors, [graph.i, graph.j, graph.first, self.species(graph.numbers)], self._spec
         )
+
+    def only(self, columns: Sequence[Sequence[int]]) -> ACSF:
+        functions = [self.of_element[e][k] for e, chosen in zip(self.elements, columns) for k in chosen]
+        described = [describe(f) for f in functions]
+        return ACSF(list(self.elements), functions=described, cutoff_function=self.cutoff_function, inner=self.inner)
 
 
 class _Edges(NamedTuple):

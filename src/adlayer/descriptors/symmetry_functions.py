@@ -196,7 +196,9 @@ def radial_grid(n: int, cutoff: float, style: str, shifted: bool) -> list[tuple[
     if style == "gastegger":
         r = [0.5 + m * (cutoff - 1.0) / max(n - 1, 1) for m in range(n)]
         return [(0.5 / (r[1] - r[0]) ** 2, x) for x in r] if shifted and n > 1 else [(0.5 / x**2, 0.0) for x in r]
-    raise ValueError(f"no grid {style!r}{nearest(style, ('imbalzano', 'gastegger'))}; there are imbalzano, gastegger")
+    raise ValueError(
+        f"no grid {style!r}{nearest(style, ('imbalzano', 'gastegger', 'pool'))}; there are imbalzano, gastegger, pool"
+    )
 
 
 def default_functions(
@@ -208,10 +210,15 @@ def default_functions(
     style: str,
     weighted: bool,
 ) -> list[SymmetryFunction]:
-    """Shifted radial functions and narrow angular ones of both signs, for every element (or pair) of neighbors."""
+    """Shifted radial functions and narrow angular ones of both signs, for every element (or pair) of neighbors.
+
+    ``"pool"``: as ``"imbalzano"``, with radial functions at the atom as well.
+    """
+    pool, style = style == "pool", "imbalzano" if style == "pool" else style
     singles = [None] if weighted else elements
     pairs = [None] if weighted else list(combinations_with_replacement(elements, 2))
     radial, angular = (radial_grid(n, cutoff, style, s) for n, s in ((n_radial, True), (n_angular, False)))
+    radial = [*radial, *radial_grid(n_radial, cutoff, style, False)] if pool else radial
     functions: list[SymmetryFunction] = []
     for center in elements:
         functions += [RadialGaussian(center, b, eta, shift, cutoff) for b, (eta, shift) in product(singles, radial)]

@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from ..data import Dataset
+
+
+JUDGES = {"linear": ("Linear", {}), "kernel": ("EnvironmentGP", {"n_sparse": 200, "zeta": 2})}
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,9 @@ def search(
     *,
     trials: int = 50,
     seconds: float | None = None,
-    sampler: Literal["tpe", "random", "genetic"] = "tpe",
+    sampler: Literal["tpe", "gp", "random", "genetic"] = "tpe",
     minimize: str | Sequence[str] = "loss",
+    by: Literal["linear", "kernel"] = "linear",
     storage: Path | str | None = None,
     progress: Progress | None = None,
     seed: int = 0,
@@ -63,6 +68,9 @@ def search(
     if both ends are), ``["a", "b"]`` or three and more values are choices, and ``{low = 1e-9, high = 1.0, log = true}``
     and ``{choices = [1, 4]}`` say it in words.
 
+    A recipe may hold a descriptor in place of a potential: ``{"descriptor": {"SOAP": {}}}``, its arguments
+    ``"descriptor.SOAP.cutoff"``. It is then judged by what a quick regression makes of its features.
+
     Args:
         recipe: ``{"potential": {ClassName: {arguments}}, "fit": {ClassName: {arguments}}}``.
         space: what is varied.
@@ -70,9 +78,12 @@ def search(
         valid: what judges.
         trials: how many fits in all, those of an earlier run in the same storage counted.
         seconds: no fit is begun after so much wall time.
-        sampler: ``"tpe"`` (tree-structured Parzen estimator), ``"random"``, or ``"genetic"`` (NSGA-II).
+        sampler: ``"tpe"`` (Bayesian, by tree-structured Parzen estimators), ``"gp"`` (Bayesian, by a Gaussian process:
+            the fewest trials for a few numbers), ``"genetic"`` (NSGA-II, some five generations), or ``"random"``.
         minimize: ``"loss"`` (the objective of the method's weights), a metric such as ``"forces_rmse"``, ``"seconds"``
             of the fit, or several of them for a Pareto front.
+        by: what judges a descriptor: ``linear``, least squares on its features, or ``kernel``, a sparse Gaussian process
+            of 200 points with the square of their product.
         storage: a file in which every trial is kept, and from which a search goes on.
         progress: called as ``progress(done, total, message)``.
         seed: of the sampler and of the fits.
@@ -80,6 +91,7 @@ def search(
     optuna = _optuna()
     aims = [minimize] if isinstance(minimize, str) else list(minimize)
     recipe = {"fit": None, **copy.deepcopy(dict(recipe))}
+    judged(recipe, by)
     for path, choice in space.items():
         _check(recipe, path, choice)
     if not space:
@@ -91,13 +103,13 @@ def search(
     study = optuna.create_study(
         storage=backend, study_name="adlayer", load_if_exists=True, directions=["minimize"] * len(aims)
     )
-    study.sampler = _sampler(optuna, sampler, seed + len(study.trials))
+    study.sampler = _sampler(optuna, sampler, seed + len(study.trials), trials)
 
     def objective(trial: Trial) -> tuple[float, ...]:
         values = {path: _suggest(trial, path, choice) for path, choice in space.items()}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            chosen = _with(recipe, values)
+            chosen = judged(_with(recipe, values), by)
             potential = make_potential(chosen["potential"], train.elements)
         method = build(chosen["fit"], Fit) if chosen["fit"] else default_method(potential)
         method.weights.check_groups(train)
@@ -128,11 +140,24 @@ def _optuna():
     return optuna
 
 
-def _sampler(optuna, name: str, seed: int):
-    known = {"tpe": "TPESampler", "random": "RandomSampler", "genetic": "NSGAIISampler"}
+def judged(recipe: dict[str, Any], by: str) -> dict[str, Any]:
+    """The recipe itself, or where it holds a descriptor, that of a quick regression on its features."""
+    if "descriptor" not in recipe:
+        return recipe
+    if by not in JUDGES:
+        raise ValueError(f"a descriptor is judged by one of {', '.join(JUDGES)}, got {by!r}{nearest(by, JUDGES)}")
+    name, arguments = JUDGES[by]
+    return {"potential": {name: {**arguments, "descriptor": recipe["descriptor"]}}, "fit": recipe["fit"]}
+
+
+def _sampler(optuna, name: str, seed: int, trials: int):
+    known = {"tpe": "TPESampler", "gp": "GPSampler", "random": "RandomSampler", "genetic": "NSGAIISampler"}
     if name not in known:
         raise ValueError(f"there is no sampler {name!r}{nearest(name, known)}; known: {', '.join(known)}")
-    return getattr(optuna.samplers, known[name])(seed=seed)
+    arguments = {"population_size": max(4, min(50, trials // 5))} if name == "genetic" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is experimental
+        return getattr(optuna.samplers, known[name])(seed=seed, **arguments)
 
 
 def _check(recipe: dict[str, Any], path: str, choice: Any) -> None:

@@ -102,6 +102,8 @@ class HDNNP(Potential):
     @torch.no_grad()
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Take the statistics of features from a training set; elements that are not in it keep what they have."""
+        graphs = list(graphs)
+        self.descriptor.prepare(graphs)
         found: list[list[Tensor]] = [[] for _ in self.elements]
         for graph in graphs:
             G, species = self.descriptor(graph.to(self.dtype)), self.species(graph.numbers)
