@@ -82,8 +82,8 @@ def search(
             the fewest trials for a few numbers), ``"genetic"`` (NSGA-II, some five generations), or ``"random"``.
         minimize: ``"loss"`` (the objective of the method's weights), a metric such as ``"forces_rmse"``, ``"seconds"``
             of the fit, or several of them for a Pareto front.
-        by: what judges a descriptor: ``linear``, least squares on its features, or ``kernel``, a sparse Gaussian process
-            of 200 points with the square of their product.
+        by: what judges a descriptor: ``linear``, least squares on its features, or ``kernel``, a sparse Gaussian
+            process of 200 points with the square of their product.
         storage: a file in which every trial is kept, and from which a search goes on.
         progress: called as ``progress(done, total, message)``.
         seed: of the sampler and of the fits.
