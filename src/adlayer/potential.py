@@ -37,6 +37,14 @@ class Design(NamedTuple):
     virial: Float[Tensor, "systems 3 3 K"] | None = None  # dE/dstrain, eV
 
 
+class Unexplained(NamedTuple):
+    """Variances that a Gaussian process of few points cannot explain by them, whatever their weights."""
+
+    energies: Float[Tensor, "atoms"]  # eV²
+    energy: Float[Tensor, "systems"]  # eV²
+    forces: Float[Tensor, "atoms 3"] | None = None  # (eV/Å)²
+
+
 class Potential(Part, nn.Module, ABC):
     """The one interface of all families: a graph in, one energy per atom out.
 
@@ -119,8 +127,8 @@ class Potential(Part, nn.Module, ABC):
         """Of a Gaussian process: multiply the standard deviation of each covariance; coefficients stay as they are."""
         raise TypeError(f"{type(self).__name__} is no Gaussian process")
 
-    def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]] | None:
-        """For a Gaussian process: variance (eV²) of energies that no choice of coefficients can take away."""
+    def unexplained(self, graph: Graph, forces: bool = False) -> Unexplained | None:
+        """For a Gaussian process: variances that no choice of coefficients can take away."""
         return None
 
     @property
@@ -217,9 +225,9 @@ class Sum(Potential):
     def penalty(self) -> Float[Tensor, "K"]:
         return torch.cat([p.penalty() for p in self.parts if p.linear])
 
-    def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]] | None:
-        found = [x for p in self.parts if (x := p.unexplained(graph.within(p.cutoff))) is not None]
-        return tuple(map(sum, zip(*found))) if found else None
+    def unexplained(self, graph: Graph, forces: bool = False) -> Unexplained | None:
+        found = [x for p in self.parts if (x := p.unexplained(graph.within(p.cutoff), forces)) is not None]
+        return Unexplained(*(sum(xs) if xs[0] is not None else None for xs in zip(*found))) if found else None
 
 
 def make_potential(spec: Potential | Mapping[str, Any] | str, elements: Iterable[str]) -> Potential:

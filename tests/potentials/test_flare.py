@@ -9,6 +9,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from adlayer import Graph, evaluate
 from adlayer.data import Dataset
 from adlayer.fitting import SparseGP
+from adlayer.formats.gap import write
 from adlayer.potentials.flare import FLARE
 from adlayer.uncertainty import GaussianProcess
 
@@ -56,3 +57,14 @@ def test_process_that_has_seen_forces(theirs, frames, ensemble):
     assert said.std.forces.numpy() ** 2 == pytest.approx(np.array(theirs["variances"]), abs=1e-5)
     assert said.energies.numpy() == pytest.approx(np.array(theirs["energies"]), abs=1e-5)
     assert said.std.energies.numpy() ** 2 == pytest.approx(np.array(theirs["energy_variances"]), rel=1e-3, abs=1e-4)
+
+
+def test_gap_files_hold_no_quadratic_fading(flare, tmp_path):
+    for part in flare.sum.parts:
+        with pytest.raises(TypeError, match="a GAP file holds"):
+            write(tmp_path / "flare.xml", part)
+
+
+def test_hyperparameters_by_their_names(theirs, ensemble):
+    assert list(ensemble.potential.hyperparameters) == ["sig2", "ls2", "sig3", "ls3"]
+    assert list(ensemble.potential.hyperparameters.values()) == pytest.approx(theirs["hyperparameters"][:4])

@@ -13,7 +13,7 @@ from ..potential import Potential
 from ..reference import Reference
 from ..simulation import Engine, Langevin
 from ..surfaces import Generator
-from ..uncertainty import Committee, Uncertainty
+from ..uncertainty import Committee, OnTheFly, Uncertainty
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Active(Part):
             for what is asked most of a potential is asked near its minima; 0: none are.
         tolerance: force error that is still acceptable, eV/Å: exploration stops where it can no longer be excluded.
         level: how sure of that one wants to be, for an atom.
+        rule: another rule for when to stop: ``OnTheFly``, FLARE's, in units of the noise of a ``GaussianProcess``. Here
+            it is the norm of an atom's three standard deviations that is held against it.
     """
 
     rounds: int = 2
@@ -61,6 +63,7 @@ class Active(Part):
     minima: float = 10.0
     tolerance: float = 0.4
     level: float = 0.95
+    rule: OnTheFly | None = None
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ def fit_and_judge(job: Job, stages: Stages, name: str, potential: Potential, dat
         return {"potential": fitted, "facts": facts | {"train": len(train), "valid": len(valid), "test": len(test)}}
 
     settings = {"potential": job.potential, "fit": job.fit, "uncertainty": job.uncertainty}
-    settings |= {"tolerance": job.active.tolerance, "level": job.active.level}
+    settings |= {"tolerance": job.active.tolerance, "level": job.active.level, "rule": job.active.rule}
     return stages.run(f"{name}/fit", f"Fit the potential ({name})", settings, work)
 
 
@@ -126,9 +126,10 @@ def judge(fitted: Doubtful, valid: Dataset, test: Dataset, active: Active) -> di
     n = len(calibration.scores)
     level = min(active.level, n / (n + 1))  # so few held-out atoms can vouch for no more
     on_test = predict(fitted, test.structures, stress=test.labels.stress is not None)
+    asks = calibration.threshold(active.tolerance, level) if active.rule is None else active.rule.threshold(fitted)
     return {
         "errors": errors(on_test, test),
-        "threshold": calibration.threshold(active.tolerance, level),
+        "threshold": asks,
         "calibration": calibration.as_dict(),
         "test": assess(on_test, test).as_dict(),
     }

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from ..config import nearest
@@ -13,7 +11,7 @@ from ..descriptor import Descriptor
 from ..graph import Graph
 from ..kernels import soap as kernel
 from ..kernels import use_fused
-from ..kernels.custom import fused
+from ..kernels.soap import power_spectrum
 from ..nn.covariances import normalized, normalized_slope
 from ..nn.power_spectrum import COMPRESSIONS, PowerSpectrum
 from ..potential import Species
@@ -36,7 +34,7 @@ class SOAP(Descriptor):
         l_max: largest l.
         sigma: width of the Gaussians, Å.
         transition: length over which neighbors fade out before the cutoff, Å.
-        basis: gaussians (QUIP), gto or polynomial (DScribe); see ``nn.density_projection``.
+        basis: gaussians (QUIP), gto or polynomial (DScribe), or others; see ``nn.density_projection``.
         central_weight: of the atom in its own density.
         normalize: whether features are divided by their norm.
         compression: which products are taken.
@@ -116,17 +114,6 @@ class SOAP(Descriptor):
         if self.normalize:
             J = normalized_slope(power_spectrum(graph.vectors, index, self._spec)[graph.i], J)
         return torch.cat([J, torch.zeros_like(J[..., :1])], -1) if self.offset else J
-
-
-def definition(
-    vectors: Float[Tensor, "edges 3"], index: Sequence[Int[Tensor, "_"]], spec: str
-) -> Float[Tensor, "atoms features"]:
-    """The power spectrum, as ``nn.power_spectrum`` says it: the meaning of the fused kernel."""
-    i, j, _, species = index
-    return PowerSpectrum.of(spec)(vectors, i, j, species)
-
-
-power_spectrum = fused("soap", kernel.run, definition, kernel.shape)
 
 
 def _columns(channels: dict[str, list], elements: tuple[str, ...]) -> tuple[tuple[float, ...], ...]:

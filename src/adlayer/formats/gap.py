@@ -197,8 +197,10 @@ def write(path: str | Path, potential: Potential) -> None:
         potential: ``GAP``, ``PairGP``, ``TripletGP``, ``EnvironmentGP`` of ``SOAP``, ``ReferenceEnergies``, or a sum.
     """
     path, parts = Path(path), _parts_of(potential)
-    if wrong := [p for p in parts if not isinstance(p, SparseKernel | ReferenceEnergies)]:
+    if wrong := [p for p in parts if not isinstance(p, PairGP | TripletGP | EnvironmentGP | ReferenceEnergies)]:
         raise TypeError(f"a GAP file holds Gaussian processes and reference energies, not {type(wrong[0]).__name__}")
+    if any(isinstance(p, PairGP) and p.fades != "cosine" for p in parts):
+        raise TypeError("a GAP file holds pairs that fade by a cosine, and these fade quadratically; see tabulate")
     if not (kernels := [p for p in parts if isinstance(p, SparseKernel)]):
         raise TypeError("a GAP file needs a PairGP, TripletGP or EnvironmentGP")
     energies = {e: 0.0 for p in kernels for e in p.elements}

@@ -6,18 +6,19 @@ to rounding for any basis. The edges of an atom are taken ``WIDTH`` at a time, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numba import njit, prange
 from torch import Tensor
 
 from ..nn.power_spectrum import PowerSpectrum
 from ..nn.spherical_harmonics import harmonic_norms
-from .custom import FORWARD, VJP
+from .custom import FORWARD, VJP, fused
 from .one_particle import _harmonics, fast
 from .simd import WIDTH, load, spread, store, total
 
@@ -30,7 +31,7 @@ class Tables(NamedTuple):
 
     radial: np.ndarray  # [interval, power, l n]: polynomials in -1 .. 1
     step: np.ndarray  # [1] intervals per Å
-    weight: np.ndarray  # [5] cutoff, transition, and exponent, length, rate of the decay
+    weight: np.ndarray  # [5] cutoff, transition (-1: quadratic), and exponent, length, rate of the decay
     norms: np.ndarray  # [l, m]
     mixing: np.ndarray  # [channels, elements]
     pairs: np.ndarray  # [P, 2]
@@ -61,22 +62,27 @@ def tables(spec: str, dtype: type) -> Tables:
     """What the kernels need to know, made once."""
     S = PowerSpectrum.of(spec)
     n = int(np.ceil(12 * S.cutoff / S.sigma))
-    t = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
-    r = (np.arange(n)[:, None] + 0.5 * (t + 1)) * S.cutoff / n
-    g = S.projection(torch.from_numpy(r)).flatten(2).numpy()
-    radial = np.einsum("pk,ikf->ipf", np.linalg.inv(np.vander(t, increasing=True)), g)
-    l = np.arange(S.l_max + 1)
     pairs, factor = S.products
     return Tables(
-        np.ascontiguousarray(radial).astype(dtype),
+        polynomials(lambda r: S.projection(r).flatten(2), S.cutoff, n).astype(dtype),
         np.array([n / S.cutoff]),
-        np.array([S.cutoff, S.transition, *(S.decay or (0.0, 0.0, 0.0))]),
+        np.array([S.cutoff, -1.0 if S.quadratic else S.transition, *(S.decay or (0.0, 0.0, 0.0))]),
         harmonic_norms(S.l_max).astype(dtype),
         S.mixing.astype(dtype),
         pairs,
-        (factor[:, None] / np.sqrt(2 * l + 1)).astype(dtype),
+        (factor[:, None] * S.of_l).astype(dtype),
         S.center.astype(dtype),
     )
+
+
+def polynomials(
+    functions: Callable[[Tensor], Tensor], cutoff: float, n: int
+) -> Float[np.ndarray, "intervals powers functions"]:
+    """Functions of the distance on ``n`` equal intervals up to the cutoff, as polynomials in -1 .. 1."""
+    t = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+    r = (np.arange(n)[:, None] + 0.5 * (t + 1)) * cutoff / n
+    g = functions(torch.from_numpy(r)).numpy()
+    return np.ascontiguousarray(np.einsum("pk,ikf->ipf", np.linalg.inv(np.vander(t, increasing=True)), g))
 
 
 def shape(vectors: Tensor, index: Sequence[Tensor], spec: str) -> tuple[int, int]:
@@ -225,6 +231,8 @@ def _weight(weight, r):
     """``f(r)`` and its derivative."""
     cutoff, width, m, length, rate = weight
     f, df = 1.0, 0.0
+    if width < 0:
+        f, df = (cutoff - r) ** 2, -2 * (cutoff - r)
     x = (r - cutoff + width) / width if width > 0 else 0.0
     if x > 0:
         f, df = 0.5 * (np.cos(np.pi * x) + 1), -0.5 * np.pi / width * np.sin(np.pi * x)
@@ -394,3 +402,14 @@ def _slopes(T, s, q, d, J):
             for i in range(WIDTH):
                 if s.e[q, i] >= 0:
                     J[s.e[q, i], d, k * L + l] = row[i]
+
+
+def definition(
+    vectors: Float[Tensor, "edges 3"], index: Sequence[Int[Tensor, "_"]], spec: str
+) -> Float[Tensor, "atoms features"]:
+    """The power spectrum, as ``nn.power_spectrum`` says it."""
+    i, j, _, species = index
+    return PowerSpectrum.of(spec)(vectors, i, j, species)
+
+
+power_spectrum = fused("soap", run, definition, shape)

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.linalg import cholesky, solve, sqrtm
-from scipy.special import erf, gamma
+from scipy.optimize import brentq
+from scipy.special import erf, gamma, spherical_jn
 from torch import Tensor
 
 from ..config import nearest
 
-BASES = ("gaussians", "gto", "polynomial")
+BASES = ("gaussians", "gto", "polynomial", "bessel", "chebyshev")
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,11 @@ class DensityProjection:
                      Cholesky factors, as in QUIP
         gto          r^l exp(-b_nl r²), decayed to 1e-3 at distances from 1 Å to ``reach``, Löwdin-orthonormalized
         polynomial   (reach - r)^(n + 2), Löwdin-orthonormalized
+        bessel       j_l(q_nl r), zero at ``reach``, orthonormal: Jinnouchi, Karsai, Verdi, Asahi and Kresse, J. Chem.
+                     Phys. 152, 234102 (2020)
+        chebyshev    T_n(r / reach) of neighbors that are points: ``g_nl = T_n`` for all l, as FLARE has it
 
-    the last two as in DScribe: Himanen et al., Comput. Phys. Commun. 247, 106949 (2020).
+    gto and polynomial as in DScribe: Himanen et al., Comput. Phys. Commun. 247, 106949 (2020).
 
     Args:
         n_max: number of radial functions.
@@ -64,6 +68,8 @@ class DensityProjection:
 
     def __call__(self, r: Float[Tensor, "*p"]) -> Float[Tensor, "*p l n"]:
         """``g_nl(r)`` of every distance (Å), also of zero."""
+        if self.basis == "chebyshev":
+            return chebyshev(r / self.reach, self.n_max)[..., None, :].expand(*r.shape, self.l_max + 1, self.n_max)
         nodes, transform = (torch.from_numpy(x).to(r) for x in self.sum_over_nodes)
         bells = torch.exp(-self.a * (r[..., None] - nodes) ** 2)[..., None]
         waves = bells * scaled_bessel(self.l_max, 2 * self.a * r[..., None] * nodes)
@@ -77,6 +83,8 @@ class DensityProjection:
                 s, T = self._gaussians()
             case "polynomial":
                 s, T = self._polynomials()
+            case "bessel":
+                s, T = self._waves()
             case _:
                 s, T = self._orbitals()
         return s, np.array(np.broadcast_to(T, (self.l_max + 1, *T.shape[-2:])))
@@ -99,6 +107,14 @@ class DensityProjection:
         phi = (self.reach - s[:, None]) ** (n + 2)
         return s, 4 * np.pi * (w * s**2)[:, None] * (phi @ _inverse_root(overlap))
 
+    def _waves(self):
+        s, w = _quadrature(self.reach)
+        l = np.arange(self.l_max + 1)
+        x = bessel_zeros(self.l_max, self.n_max)
+        phi = spherical_jn(l[:, None, None], x[:, None] * s[:, None] / self.reach)
+        norm = np.sqrt(0.5 * self.reach**3) * np.abs(spherical_jn(l[:, None] + 1, x))
+        return s, 4 * np.pi * (w * s**2)[:, None] * phi / norm[:, None]
+
     def _orbitals(self):
         ends = np.linspace(1.0, self.reach, self.n_max)
         b = [-np.log(1e-3 / ends**l) / ends**2 for l in range(self.l_max + 1)]
@@ -114,6 +130,27 @@ class DensityProjection:
 def _quadrature(end: float, n: int = 100) -> tuple[np.ndarray, np.ndarray]:
     x, w = np.polynomial.legendre.leggauss(n)
     return 0.5 * end * (x + 1), 0.5 * end * w
+
+
+def bessel_zeros(l_max: int, n: int) -> Float[np.ndarray, "l n"]:
+    """The first positive zeros of the spherical Bessel functions ``j_l``: between any two of one lies one of the next.
+
+    >>> bessel_zeros(1, 1).ravel()
+    array([3.1415..., 4.4934...])
+    """
+    rows = [np.pi * np.arange(1, n + l_max + 1)]
+    for l in range(1, l_max + 1):
+        ends = zip(rows[-1], rows[-1][1:])
+        rows.append(np.array([brentq(lambda x, l=l: spherical_jn(l, x), a, b, xtol=1e-13) for a, b in ends]))
+    return np.array([row[:n] for row in rows])
+
+
+def chebyshev(x: Float[Tensor, "*p"], n: int) -> Float[Tensor, "*p n"]:
+    """``T_0(x) .. T_{n-1}(x)``."""
+    T = [torch.ones_like(x), x]
+    while len(T) < n:
+        T.append(2 * x * T[-1] - T[-2])
+    return torch.stack(T[:n], -1)
 
 
 def _inverse_root(overlap: np.ndarray) -> np.ndarray:

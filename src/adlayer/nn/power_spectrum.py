@@ -3,6 +3,8 @@ r"""The power spectrum of smeared neighbor densities: the meaning of SOAP, in pl
     c_i,e n lm = w_0 delta_{e, e_i} g_n0(0) Y_00 + sum_{j of element e} f(r_ij) g_nl(r_ij) Y_lm(r_ij)
     p_i,ab l   = sum_m c_i,a lm c_i,b lm / sqrt(2l + 1),   times sqrt(2) for a != b,   a, b = (channel, n)
 
+or, with ``bare`` products as in FLARE's B2, neither the root nor the factor.
+
 De, Bartók, Csányi and Ceriotti, Phys. Chem. Chem. Phys. 18, 13754 (2016); compressions: Darby, Kermode and Csányi, npj
 Comput. Mater. 8, 166 (2022).
 """
@@ -19,7 +21,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .cutoffs import cosine_switch
+from .cutoffs import cosine_switch, quadratic_cutoff
 from .density_projection import DensityProjection
 from .spherical_harmonics import spherical_harmonics
 
@@ -42,6 +44,8 @@ class PowerSpectrum:
     compression: str
     channels: tuple[tuple[float, ...], ...] | None  # weight of each element in each channel
     decay: tuple[float, float, float] | None  # exponent, length, rate
+    bare: bool = False  # whether products are taken as they are
+    quadratic: bool = False  # whether neighbors fade as (cutoff - r)² instead
 
     def __post_init__(self):
         _ = self.projection  # which checks the basis
@@ -88,7 +92,12 @@ class PowerSpectrum:
             case _:
                 pairs = sorted((b, a) for a, b in combinations_with_replacement(range(Q * n), 2))
         places = np.array(pairs)
-        return places, np.where(places[:, 0] == places[:, 1], 1.0, np.sqrt(2.0))
+        return places, np.where((places[:, 0] == places[:, 1]) | self.bare, 1.0, np.sqrt(2.0))
+
+    @cached_property
+    def of_l(self) -> Float[np.ndarray, "l"]:
+        """Factors of the products of each l."""
+        return np.ones(self.l_max + 1) if self.bare else (2 * np.arange(self.l_max + 1) + 1) ** -0.5
 
     @property
     def n_features(self) -> int:
@@ -96,7 +105,7 @@ class PowerSpectrum:
 
     def weight(self, r: Float[Tensor, "*p"]) -> Float[Tensor, "*p"]:
         """``f(r)``: how much a neighbor counts."""
-        f = cosine_switch(r, self.cutoff, self.transition)
+        f = quadratic_cutoff(r, self.cutoff) if self.quadratic else cosine_switch(r, self.cutoff, self.transition)
         if self.decay is None:
             return f
         exponent, length, rate = self.decay
@@ -141,5 +150,5 @@ class PowerSpectrum:
         c = torch.einsum("aemn,qe->amqn", c, torch.from_numpy(self.mixing).to(c)).flatten(2)
         (a, b), factor = torch.from_numpy(self.products[0].T).to(c.device), torch.from_numpy(self.products[1]).to(c)
         both = c[:, :, a] * c[:, :, b] * factor
-        p = [both[:, l * l : (l + 1) ** 2].sum(1) / (2 * l + 1) ** 0.5 for l in range(self.l_max + 1)]
+        p = [both[:, l * l : (l + 1) ** 2].sum(1) * float(x) for l, x in enumerate(self.of_l)]
         return torch.stack(p, -1).flatten(1)

@@ -9,6 +9,7 @@ Review: Deringer et al., Chem. Rev. 121, 10073 (2021).
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
 
 import torch
@@ -23,7 +24,7 @@ from ..kernels.bonds import bond_energies
 from ..kernels.covariances import dot_product_energies, pair_kernel, triplet_kernel
 from ..nn.covariances import dot_product, normalized, normalized_slope, power, squared_exponential
 from ..nn.cutoffs import cosine_switch, quadratic_cutoff
-from ..potential import PerAtom, Potential, Species, Sum
+from ..potential import PerAtom, Potential, Species, Sum, Unexplained
 from .sparse_kernel import SparseKernel, SumOfKernels, leaving
 
 
@@ -172,6 +173,10 @@ class TripletGP(SparseKernel):
         if len(x) > 1:
             self.theta[group] = self.spread * x.std(0).clamp_min(1e-3)
 
+    def stretch(self, factor: float) -> None:
+        super().stretch(factor)
+        self.spread *= factor
+
     def kernel(self, x: Tensor, points: Tensor, group: int) -> Tensor:
         return squared_exponential(x, points, self.theta[group])
 
@@ -222,6 +227,9 @@ def _sides(a: Float[Tensor, "T 3"], b: Float[Tensor, "T 3"]) -> Float[Tensor, "T
     return torch.stack([one + other, (one - other) ** 2, across], -1)
 
 
+PRIORS = ("kernel", "weights")
+
+
 class EnvironmentGP(SparseKernel):
     """``E_i = sum_s alpha_s delta² (p_i · p_s)^zeta``, ``p`` the features of an environment, normalized.
 
@@ -237,6 +245,8 @@ class EnvironmentGP(SparseKernel):
         points: how they are chosen; see ``nn.sparse_points``.
         normalize: whether features are divided by their norm.
         jitter: added to the covariance of the points, over ``delta²``.
+        prior: of the process (kernel), or of the weights of its points (weights), each ``N(0, delta²)``: Bayesian
+            linear regression, as in VASP.
     """
 
     small = {"elements": ["Si", "H"], "descriptor": {"SOAP": SOAP.small}, "n_sparse": 4, "zeta": 2}
@@ -252,10 +262,13 @@ class EnvironmentGP(SparseKernel):
         points: str = "variance",
         normalize: bool = True,
         jitter: float = 1e-8,
+        prior: str = "kernel",
     ):
         super().__init__()
         if zeta < 1:
             raise ValueError(f"zeta must be at least 1, got {zeta}")
+        if prior not in PRIORS:
+            raise ValueError(f"prior must be one of {', '.join(PRIORS)}; got {prior!r}{nearest(prior, PRIORS)}")
         self.descriptor: Descriptor = build(descriptor, Descriptor) or SOAP(elements, cutoff)
         if tuple(elements) != tuple(self.descriptor.elements):
             raise ValueError(
@@ -263,7 +276,7 @@ class EnvironmentGP(SparseKernel):
             )
         self.cutoff, self.elements, self.zeta = self.descriptor.cutoff, tuple(elements), zeta
         self.continuity = getattr(self.descriptor, "continuity", 1)
-        self.normalize, self.species = normalize, Species(elements)
+        self.normalize, self.prior, self.species = normalize, prior, Species(elements)
         D = self.descriptor.n_features
         self._begin(len(elements), n_sparse, points, delta, jitter, D)
         x = torch.randn(n_sparse, D, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -308,9 +321,40 @@ class EnvironmentGP(SparseKernel):
         G = J @ self.points.T
         return E, G.mul_((self.zeta * power(k, self.zeta - 1) * same)[graph.i][:, None])
 
+    def factor(self) -> Float[Tensor, "M M"]:
+        """``L`` of the covariance of the points, or of ``delta²`` alone where their weights have the prior."""
+        if self.prior == "kernel":
+            return super().factor()
+        return self.delta.double() * torch.eye(len(self.points), dtype=torch.float64, device=self.points.device)
+
     @torch.no_grad()
-    def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]]:
-        """``k(i, j) - k(i, s) K⁻¹ k(s, j)``: of ``i = j``, and summed over the atoms of each structure."""
+    def mapped(self, tolerance: float = 0.0) -> EnvironmentGP:
+        """The same energies from as few points as there are features, for ``zeta = 2``, however many it has now.
+
+        ``sum_s alpha_s (p · p_s)² = p · beta p = sum_k lambda_k (p · v_k)²`` with ``lambda_k`` and ``v_k`` of the
+        matrix ``beta = sum_s alpha_s p_s p_sᵀ``: exact, or off by ``tolerance`` per atom at most.
+
+        Args:
+            tolerance: leave out what adds less than this to the energy of an atom, eV.
+        """
+        if self.zeta != 2:
+            raise ValueError(f"only the square of a product (zeta = 2) is a quadratic form; zeta is {self.zeta}")
+        made, points, weights = copy.deepcopy(self), [], []
+        for g in range(self.n_groups):
+            of = self.group == g
+            p, alpha = self.points[of].double(), self.alpha[of].double()
+            values, vectors = torch.linalg.eigh(p.T @ (alpha[:, None] * p))
+            kept = values.abs() * self.delta.double() ** 2 > max(tolerance, 1e-15)
+            points.append(vectors[:, kept].T)
+            weights.append(values[kept])
+        made.place(points, torch.cat(weights))
+        return made
+
+    @torch.no_grad()
+    def unexplained(self, graph: Graph, forces: bool = False) -> Unexplained | None:
+        """``k(i, j) - k(i, s) K⁻¹ k(s, j)``: of ``i = j``, of the atoms of each structure, and of their derivatives."""
+        if self.prior == "weights":  # which are all there is
+            return None
         p, z = (x.double() for x in (self.features(graph.to(self.dtype)), self.species(graph.numbers)))
         variance, total = p.new_zeros(len(p)), p.new_zeros(graph.n_systems)
         known = self.whitened(power(p @ self.points.T.double(), self.zeta) * (z[:, None] == self.group) * self.delta**2)
@@ -321,7 +365,33 @@ class EnvironmentGP(SparseKernel):
                 prior = power(p[of] @ p[all_].T, self.zeta) * (z[of, None] == z[all_]) * self.delta**2
                 left = prior - known[of] @ known[all_].T
                 variance[of], total[s] = left.diagonal(a - begin).clamp_min(0), total[s] + left.sum()
-        return variance, total.clamp_min(0)
+        left = (self._prior_of_forces(graph, p, z) - self._known_of_forces(graph)).clamp_min(0) if forces else None
+        return Unexplained(variance, total.clamp_min(0), left)
+
+    def _known_of_forces(self, graph: Graph) -> Float[Tensor, "atoms 3"]:
+        return self.design(graph, virial=False).forces.double().square().sum(-1)
+
+    def _prior_of_forces(self, graph: Graph, p: Float[Tensor, "atoms D"], z: Tensor) -> Float[Tensor, "atoms 3"]:
+        """``k(F_a, F_a) = sum_ij d²k(i, j) / dr_a dr_a'`` over the environments that hold atom ``a``."""
+        graph = graph.within(self.cutoff).to(self.dtype)
+        J = self.descriptor.jacobian(graph).double()
+        J = normalized_slope(self.descriptor(graph).double()[graph.i], J) if self.normalize else J
+        back = graph.reverse  # edges that lead to an atom, in the order of those that leave it
+        prior, zeta = p.new_zeros(graph.n_atoms, 3), self.zeta
+        for a, (begin, end) in enumerate(pairwise(graph.first.tolist())):
+            if begin == end:
+                continue
+            around = graph.j[begin:end]
+            B = torch.cat([-J[begin:end].sum(0, keepdim=True), J[back[begin:end]]])  # dp_i / dr_a
+            i = torch.cat([around.new_tensor([a]), around])
+            P, same = p[i], z[i][:, None] == z[i]
+            S = P @ P.T
+            X = torch.einsum("ick,jk->cij", B, P)
+            k = zeta * power(S, zeta - 1) * torch.einsum("ick,jck->cij", B, B)
+            if zeta != 1:
+                k = k + zeta * (zeta - 1) * power(S, zeta - 2) * X * X.mT
+            prior[a] = (k * same).sum((1, 2)) * self.delta.double() ** 2
+        return prior
 
 
 class GAP(SumOfKernels):

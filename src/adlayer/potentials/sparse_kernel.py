@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..config import nearest
 from ..graph import Graph
 from ..nn.sparse_points import METHODS, choose_points
-from ..potential import Design, PerAtom, Potential, Sum
+from ..potential import Design, PerAtom, Potential, Sum, Unexplained
 from ..structures import sum_systems
 
 _MEMORY = 64_000_000  # bytes of a block of derivatives
@@ -227,8 +227,8 @@ class SumOfKernels(Potential, ABC):
     def stretched(self) -> list[SparseKernel]:
         return [kernel for p in self.sum.parts for kernel in p.stretched()]
 
-    def unexplained(self, graph: Graph) -> tuple[Float[Tensor, "atoms"], Float[Tensor, "systems"]] | None:
-        return self.sum.unexplained(graph)
+    def unexplained(self, graph: Graph, forces: bool = False) -> Unexplained | None:
+        return self.sum.unexplained(graph, forces)
 
 
 def leaving(graph: Graph, atoms: slice) -> Graph:

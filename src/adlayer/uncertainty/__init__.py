@@ -6,6 +6,7 @@ from .distance import DistanceAware, FeatureDistance
 from .ensemble import Doubtful, Ensemble, LinearEnsemble
 from .extrapolation import Extrapolating, ExtrapolationGrade
 from .gaussian_process import GaussianProcess
+from .on_the_fly import OnTheFly, Replay, replay
 from .scores import Quality, conformal_quantile
 from .uncertainty import Uncertainty
 
@@ -20,10 +21,13 @@ __all__ = [
     "FeatureDistance",
     "GaussianProcess",
     "LinearEnsemble",
+    "OnTheFly",
     "Quality",
+    "Replay",
     "Uncertainty",
     "assess",
     "calibrate",
     "conformal_quantile",
     "force_deviation",
+    "replay",
 ]

@@ -122,8 +122,8 @@ class LinearEnsemble(Doubtful):
 
     Any linear quantity ``y = phi · c`` (an energy, a force component) then has ``std² = |Sᵀ phi|²``, so that all
     members are had at the price of one mean and one set of features. The columns of ``S`` are the deviations of members
-    from their mean over ``sqrt(M - 1)``, or draws from a posterior over ``sqrt(M)``. Energies of a Gaussian process
-    also have the variance that its sparse points leave open (the deterministic training conditional).
+    from their mean over ``sqrt(M - 1)``, or draws from a posterior over ``sqrt(M)``. A Gaussian process
+    also has the variance that its sparse points leave open (the deterministic training conditional).
 
     Args:
         potential: a potential that is linear in its coefficients, whose values are the mean.
@@ -142,6 +142,7 @@ class LinearEnsemble(Doubtful):
             raise ValueError(f"{type(self.potential).__name__} is not linear in its parameters; use Ensemble")
         c = self.potential.coefficients
         self.register_buffer("spread", torch.zeros(len(c), rank, dtype=c.dtype, device=c.device))
+        self.register_buffer("noise", torch.tensor(torch.nan, dtype=torch.float64))  # of forces, eV/Å; nan: not known
 
     @staticmethod
     def of(potential: Potential, spread: Float[Tensor, "K M"]) -> LinearEnsemble:
@@ -171,13 +172,13 @@ class LinearEnsemble(Doubtful):
         features = self.potential.projections(graph)
         each = features @ S.to(features)  # [atoms, M]
         energy, energies = (torch.linalg.vector_norm(x, dim=-1) for x in (sum_systems(each, graph.structures), each))
-        if (unexplained := self.potential.unexplained(graph)) is not None:
-            of_atoms, of_systems = unexplained
-            energy, energies = (energy.square() + of_systems).sqrt(), (energies.square() + of_atoms).sqrt()
         F = None
         if forces:
             rows = self.potential.design(graph, virial=False).forces
             F = torch.linalg.vector_norm(rows @ S.to(rows), dim=-1)
+        if (more := self.potential.unexplained(graph, forces)) is not None:
+            energy, energies = (energy.square() + more.energy).sqrt(), (energies.square() + more.energies).sqrt()
+            F = F if more.forces is None else (F.square() + more.forces.to(F)).sqrt()
         std = Prediction(energy.double(), F, energies=energies)
         return mean._replace(std=self._scaled(std))
 

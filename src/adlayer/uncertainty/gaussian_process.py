@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,8 @@ class GaussianProcess(Uncertainty):
 
     ``var E = k(E, E) - k(E, s) K⁻¹ k(s, E) + phi S Sᵀ phiᵀ``: what the sparse points cannot express and what the data
     leave open in their coefficients (Quiñonero-Candela and Rasmussen, J. Mach. Learn. Res. 6, 1939 (2005), Eq. 20b).
-    The first is that of environments alone; forces have the second alone. A prediction costs about as much as the rows
-    of a design matrix.
+    The first is that of environments; pairs and triangles have points for all there could be. A prediction costs about
+    as much as the rows of a design matrix, and with forces as the products of all neighbors of an atom.
 
     Args:
         calibrated: scale the standard deviations so that held-out errors are most likely under them.
@@ -51,6 +52,7 @@ class GaussianProcess(Uncertainty):
                 f"LeastSquares"
             )
         ensemble = LinearEnsemble.of(fitted.potential, fitted.posterior.factor)
+        ensemble.noise.fill_(fitted.history[-1].get("sigma_forces", nan))
         if self.calibrated and valid is not None and len(valid):
             calibrate(ensemble, valid)
         return ensemble
