@@ -1,5 +1,6 @@
 """Models of DeePMD-kit: its own test cases, and what is written is what is read."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,29 @@ from ase import Atoms
 from adlayer import Graph, Structures, evaluate
 from adlayer.checks import check_potential
 from adlayer.formats import deepmd, read_potential, write_potential
-from adlayer.potential import ReferenceEnergies
+from adlayer.potential import Potential, ReferenceEnergies
 from adlayer.potentials.deep_potential import DeepPotential
 
 yaml = pytest.importorskip("yaml")
 REFERENCE = Path(__file__).parents[1] / "reference"
 
 
-@pytest.mark.parametrize("name", ["pairs", "three", "hybrid", "attention", "strip", "no_attention", "steps", "blend"])
+NAMES = ["pairs", "three", "hybrid", "attention", "strip", "no_attention", "steps", "messages", "blend"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_energies_forces_and_virials_are_those_of_its_wheel(name):
     path = REFERENCE / f"deepmd_{name}.yaml"
-    potential = read_potential(path)
-    for r in yaml.safe_load(path.read_text())["results"]:
+    compare(read_potential(path), yaml.safe_load(path.read_text())["results"])
+
+
+def test_its_model_with_messages(shared):
+    results = json.loads((REFERENCE / "deepmd_dpa.json").read_text())
+    compare(read_potential(shared / "oracles" / "deepmd" / "deeppot_dpa.yaml"), results)
+
+
+def compare(potential: Potential, results: list[dict]) -> None:
+    for r in results:
         symbols, cell = [potential.elements[k] for k in r["types"]], r["cell"]
         atoms = Atoms(symbols, r["positions"], cell=cell, pbc=cell is not None)
         said = evaluate(potential, Structures.from_ase(atoms))
@@ -93,13 +105,26 @@ def test_what_is_written_is_what_is_read(kind, suffix, tmp_path):
     torch.testing.assert_close(after.forces, before.forces, rtol=0, atol=1e-11)
 
 
-def test_other_files_are_refused(tmp_path, shared):
+def test_other_files_are_refused(tmp_path):
     other = tmp_path / "recipe.yaml"
     other.write_text("title: nothing\n")
     assert not deepmd.recognizes(other)
     with pytest.raises(ValueError, match="not a model that DeePMD-kit serialized"):
         deepmd.read(other)
-    with pytest.raises(ValueError, match="has a descriptor 'dpa2'; those that are read are hybrid, se_e2_a"):
-        deepmd.read(shared / "oracles" / "deepmd" / "deeppot_dpa.yaml")
+    messages = tmp_path / "messages.yaml"
+    text = (REFERENCE / "deepmd_messages.yaml").read_text()
+    messages.write_text(text.replace("type: dpa2", "type: dpa3"))
+    with pytest.raises(ValueError, match="has a descriptor 'dpa3'; those that are read are hybrid, se_e2_a"):
+        deepmd.read(messages)
+    messages.write_text(text.replace("update_h2: false", "update_h2: true"))
+    with pytest.raises(ValueError, match="dpa2 with update_h2 = True is not read, only False"):
+        deepmd.read(messages)
+    centered = tmp_path / "centered.yaml"
+    tree = yaml.safe_load((REFERENCE / "deepmd_attention.yaml").read_text())
+    davg = tree["model"]["descriptor"]["@variables"]["davg"]
+    davg["value"] = (np.array(davg["value"]) + [0.1, 0, 0, 0]).tolist()
+    centered.write_text(yaml.safe_dump(tree))
+    with pytest.raises(ValueError, match="davg other than 0 is not read where one network serves all elements"):
+        deepmd.read(centered)
     with pytest.raises(TypeError, match="deepmd holds a DeepPotential"):
         deepmd.write(other, ReferenceEnergies({"H": 0.0}))

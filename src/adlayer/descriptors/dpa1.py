@@ -176,6 +176,7 @@ class ElementEmbedding(nn.Module):
         activation: name of the function.
         timestep: whether layers have timesteps.
         generator: of the starting weights.
+        elements: the vectors of the elements, where another network has them as well.
     """
 
     def __init__(
@@ -189,12 +190,12 @@ class ElementEmbedding(nn.Module):
         activation: str,
         timestep: bool,
         generator: torch.Generator,
+        elements: nn.Parameter | None = None,
     ):
         super().__init__()
         self.one_side, self.smooth = one_side, smooth
-        self.elements = nn.Parameter(
-            torch.randn(n_elements, channels, generator=generator, dtype=torch.float64) / sqrt(n_elements + channels)
-        )
+        vectors = torch.randn(n_elements, channels, generator=generator, dtype=torch.float64)
+        self.elements = nn.Parameter(vectors / sqrt(n_elements + channels)) if elements is None else elements
         n = channels if one_side else 2 * channels
 
         def network(n_in: int) -> ResidualNetwork:

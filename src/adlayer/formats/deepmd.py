@@ -24,7 +24,8 @@ from ..potentials.blend import Blend
 from ..potentials.deep_potential import DeepPotential
 from ..potentials.pair_table import PairTable
 from .deepmd_attention import KINDS, dpa1_table, read_dpa1
-from .deepmd_layers import activation_of, collection, name_of, network_table, set_networks
+from .deepmd_layers import activation_of, collection, name_of, network_table, set_networks, set_statistics
+from .deepmd_messages import read_dpa2
 from .deepmd_tree import HDF5, YAML, load, save
 
 DESCRIPTORS = {"se_e2_a": SeE2A, "se_a": SeE2A, "se_e2_r": SeE2R, "se_r": SeE2R, "se_e3": SeE3, "se_t": SeE3}
@@ -104,20 +105,19 @@ def _descriptor(path: Path, data: dict, elements: list[str]) -> Descriptor:
     kind = data["type"]
     if kind == "hybrid":
         return Hybrid([_descriptor(path, d, elements) for d in data["list"]])
-    if kind not in (*DESCRIPTORS, *KINDS):
-        known = ", ".join(("hybrid", *DESCRIPTORS, *KINDS))
+    if kind not in (*DESCRIPTORS, *KINDS, "dpa2"):
+        known = ", ".join(("hybrid", *DESCRIPTORS, *KINDS, "dpa2"))
         raise ValueError(f"{path} has a descriptor {kind!r}; those that are read are {known}")
     _refuse(path, data, {"env_protection": 0.0, "spin": None})
     if kind in KINDS:
         descriptor = read_dpa1(path, data, elements)
-    else:
-        _refuse(path, data, {"exclude_types": []})
-        descriptor = _without_attention(path, data, elements)
-    mean, std = (np.asarray(data["@variables"][k], float) for k in ("davg", "dstd"))  # [element, place, column]
-    uniform = (mean == mean[:, :1]) & (std == std[:, :1])
-    if not uniform.all() or mean[:, :, 1:].any() or (std[:, :, 1:] != std[:, :, 1:2]).any():
-        raise ValueError(f"{path}: davg and dstd that differ between places or directions are not read")
-    descriptor.environment.set(torch.from_numpy(mean[:, 0, 0]), torch.from_numpy(std[:, 0, [0, -1]]))
+        set_statistics(path, descriptor.environment, data)
+        return descriptor
+    _refuse(path, data, {"exclude_types": []})
+    if kind == "dpa2":
+        return read_dpa2(path, data, elements)
+    descriptor = _without_attention(path, data, elements)
+    set_statistics(path, descriptor.environment, data)
     return descriptor
 
 

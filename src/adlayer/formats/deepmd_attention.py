@@ -20,11 +20,6 @@ def read_dpa1(path: Path, data: dict, elements: list[str]) -> DPA1:
     """A descriptor of one of ``KINDS``, but for its statistics."""
     if data.get("lmax", 1) != 1 or data.get("attn_mask") or data["attention_layers"].get("do_mask"):
         raise ValueError(f"{path}: dpa1 with lmax above 1 or with masked attention is not read")
-    if np.any(data["@variables"]["davg"]):
-        raise ValueError(
-            f"{path}: dpa1 with davg other than 0 is not read; its energy depends on which atom is the first, "
-            "fit it with set_davg_zero"
-        )
     scaled = data["attn"] * data["scaling_factor"]
     descriptor = DPA1(
         elements,
@@ -48,7 +43,7 @@ def read_dpa1(path: Path, data: dict, elements: list[str]) -> DPA1:
         timestep=data["resnet_dt"],
     )
     embedding = descriptor.embedding
-    embedding.elements.data.copy_(_vectors_of_elements(path, data["type_embedding"], len(elements)))
+    embedding.elements.data.copy_(vectors_of_elements(path, data["type_embedding"], len(elements)))
     set_networks(path, [embedding.network], data["embeddings"]["networks"])
     if embedding.factors is not None:
         set_networks(path, [embedding.factors], data["embeddings_strip"]["networks"])
@@ -68,7 +63,7 @@ def _set(parameter: nn.Parameter, values: np.ndarray | None) -> None:
     parameter.data.copy_(torch.zeros(1) if values is None else torch.as_tensor(values).reshape(parameter.shape))
 
 
-def _vectors_of_elements(path: Path, data: dict, n: int) -> Tensor:
+def vectors_of_elements(path: Path, data: dict, n: int) -> Tensor:
     """Theirs are a linear layer of 1 for the element and 0 for the others, which may be added to its output."""
     layers = data["embedding"]["layers"]
     if data["use_econf_tebd"] or len(layers) != 1 or layers[0]["activation_function"].lower() not in ("linear", "none"):

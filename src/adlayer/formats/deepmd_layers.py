@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from ..descriptors.deep_potential import Environment
 from ..nn.residual import ResidualNetwork
 
 ACTIVATIONS = {
@@ -44,6 +46,20 @@ def set_networks(path: Path, networks: Sequence[ResidualNetwork], given: list[di
             network.biases[l].data.copy_(torch.zeros(W.shape[1]) if b is None else b.reshape(-1))
             if t is not None:
                 network.timesteps[str(l)].data.copy_(t.reshape(-1))
+
+
+def set_statistics(path: Path, environment: Environment, data: dict) -> None:
+    """Give an environment the ``davg`` and ``dstd`` of a descriptor."""
+    mean, std = (np.asarray(data["@variables"][k], float) for k in ("davg", "dstd"))  # [element, place, column]
+    uniform = (mean == mean[:, :1]) & (std == std[:, :1])
+    if not uniform.all() or mean[:, :, 1:].any() or (std[:, :, 1:] != std[:, :, 1:2]).any():
+        raise ValueError(f"{path}: davg and dstd that differ between places or directions are not read")
+    if environment.mixed and mean.any():
+        raise ValueError(
+            f"{path}: davg other than 0 is not read where one network serves all elements; the energy would depend on "
+            "which atom is the first, fit it with set_davg_zero"
+        )
+    environment.set(torch.from_numpy(mean[:, 0, 0]), torch.from_numpy(std[:, 0, [0, -1]]))
 
 
 def activation_of(path: Path, name: str) -> str:

@@ -1,9 +1,10 @@
 """Embedded environment matrices fused: D(2,a) of Deep Potential with its embedding networks as tables.
 
-The meaning is ``descriptors.deep_potential.SeE2A``, and ``descriptors.dpa1.DPA1`` without attention. A network of one number is a curve for each of its outputs; they
-are tabulated as polynomials of degree 7 on intervals that are halved until they are the network to ``TOLERANCE``.
-Elsewhere this is a step of its own that a user takes (compression); here it happens by itself when a potential is
-evaluated and not trained. Derivatives by parameters and second derivatives go through the definition.
+The meaning is ``descriptors.deep_potential.SeE2A``, and ``descriptors.dpa1.DPA1`` without attention. A network of one
+number is a curve for each of its outputs; they are tabulated as polynomials of degree 7 on intervals that are halved
+until they are the network to ``TOLERANCE``. Elsewhere this is a step of its own that a user takes (compression); here
+it happens by itself when a potential is evaluated and not trained. Derivatives by parameters and second derivatives go
+through the definition.
 """
 
 from __future__ import annotations
