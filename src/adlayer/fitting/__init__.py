@@ -4,6 +4,7 @@ from .fit import Fit, Fitted, Posterior, fit
 from .gradient_descent import GradientDescent
 from .gradient_domain import GradientDomain
 from .kernel_ridge import KernelRidge
+from .ladder import Ladder
 from .least_squares import LeastSquares
 from .metrics import errors, predict
 from .sparse_gp import SparseGP
@@ -15,6 +16,7 @@ __all__ = [
     "GradientDescent",
     "GradientDomain",
     "KernelRidge",
+    "Ladder",
     "LeastSquares",
     "Posterior",
     "SparseGP",

@@ -225,11 +225,9 @@ def _with(recipe: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
 def _score(fitted: Fitted, method: Fit, aim: str) -> float:
     if aim == "seconds":
         return fitted.seconds
-    valid, w = fitted.metrics["valid"], method.weights
+    valid = fitted.metrics["valid"]
     if aim == "loss":
-        stress = 0.1 if w.stress is None else w.stress
-        terms = {"energy_rmse": w.energy, "forces_rmse": w.forces, "virial_rmse": stress}
-        return sum(weight * valid[name] ** 2 for name, weight in terms.items() if name in valid)
+        return method.weights.loss(valid)
     if aim not in valid:
         known = ["loss", "seconds", *(k for k in valid if k != "groups")]
         raise TypeError(f"cannot minimize {aim!r}{nearest(aim, known)}; there are {', '.join(known)}")

@@ -82,6 +82,12 @@ class Weights(Part):
         check_arguments(Weights, spec or {})
         return Weights(**{**defaults, **(spec or {})})
 
+    def loss(self, errors: Mapping[str, float]) -> float:
+        """The objective, from root-mean-square errors as ``fitting.errors`` gives them."""
+        stress = 0.1 if self.stress is None else self.stress
+        terms = {"energy_rmse": self.energy, "forces_rmse": self.forces, "virial_rmse": stress}
+        return sum(weight * errors[name] ** 2 for name, weight in terms.items() if name in errors)
+
     def of_frames(self, dataset: Dataset) -> Float[Tensor, "systems"]:
         """The weight of each frame: its own times that of its group."""
         w = [info["weight"] * self.groups.get(info["group"], 1.0) for info in dataset.info]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -66,6 +67,12 @@ class ClusterPotential(Potential):
     def functions(self) -> list[tuple[Channel, ...]]:
         """The channels ``(l, element, n)`` of each invariant."""
         return self.expansion.basis.functions
+
+    def truncated(self, n: int) -> Self:
+        """The same with the first ``n`` functions of each element alone, those of lowest degree."""
+        smaller = type(self)(**{**self.arguments, "n_functions": n}).to(device=self.device, dtype=self.dtype)
+        smaller.c.data.copy_(self.c.detach()[:, :, :n])
+        return smaller
 
     @abstractmethod
     def penalty(self) -> Float[Tensor, "K"]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from ..graph import Graph
 from ..nn.maxvol import ActiveSet
 from ..potential import PerAtom, Potential, Prediction, ReferenceEnergies, Species, Sum, evaluate
-from ..structures import Structures, sum_systems
+from ..structures import Structures, chunks, sum_systems
 from .calibration import calibrate
 from .ensemble import Doubtful
 from .uncertainty import Uncertainty
@@ -171,8 +171,6 @@ class ExtrapolationGrade(Uncertainty):
             structures: what is known.
             memory: for the components of environments at a time, bytes.
         """
-        from ..fitting.metrics import chunks
-
         species = Species(potential.elements)
         atoms = max(1, memory // (8 * _n_components(potential)))
         parts = [structures[list(chunk)] for chunk in chunks(structures, atoms)]
