@@ -240,7 +240,7 @@ def select(
     n: int,
     rng: np.random.Generator,
 ) -> list[int]:
-    """Which candidates to label: far from one another, and in doubt.
+    """Which candidates to label: those that the potential itself chooses, or far from one another, and in doubt.
 
     Frames in which the doubt exceeds four times the threshold are left out while there are others: they are often
     unphysical, and the next round will come near them better informed.
@@ -248,8 +248,11 @@ def select(
     sane = np.flatnonzero(doubts <= max(4 * threshold, np.quantile(doubts, 0.2))) if len(doubts) else np.arange(0)
     if len(sane) <= n:
         return sane.tolist()
-    features = fingerprints(potential, Structures.from_ase([candidates[k] for k in sane]))
-    return sorted(sane[choose(features, doubts[sane], n, rng)].tolist())
+    structures = Structures.from_ase([candidates[k] for k in sane])
+    chosen = potential.choose(structures, n)
+    if chosen is None:
+        chosen = choose(fingerprints(potential, structures), doubts[sane], n, rng)
+    return sorted(sane[chosen].tolist())
 
 
 def fingerprints(potential: Potential, structures: Structures) -> np.ndarray:

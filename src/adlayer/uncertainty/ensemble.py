@@ -59,6 +59,10 @@ class Doubtful(Potential):
 
         return Prediction(times(std.energy, energy), times(std.forces, forces), energies=times(std.energies, energy))
 
+    def choose(self, structures: Structures, n: int) -> list[int] | None:
+        """At most ``n`` structures that it would learn most from; None: it cannot tell."""
+        return None
+
     @abstractmethod
     def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
         """Mean and standard deviations."""
