@@ -87,7 +87,8 @@ class PairGP(SparseKernel):
     def candidates(self, group: int, x: Float[Tensor, "I D"]) -> Float[Tensor, "J D"]:
         if self.fades == "cosine":
             return x
-        return torch.cat([0.8 * x.amin(0, keepdim=True), x])  # so that doubt about what is nearer is not lost
+        ends = torch.stack([0.8 * x.amin(0), torch.full_like(x[0], self.cutoff)])
+        return torch.cat([ends, x])  # so that doubt about other distances is not lost
 
     def slopes(self, graph: Graph, atoms: slice, forces: bool) -> tuple[Tensor, Tensor | None]:
         graph, z = leaving(graph, atoms), self.species(graph.numbers)

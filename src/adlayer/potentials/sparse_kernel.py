@@ -198,6 +198,10 @@ class SumOfKernels(Potential, ABC):
 
     sum: Sum
 
+    @abstractmethod
+    def __init__(self):
+        super().__init__()
+
     def forward(self, graph: Graph) -> PerAtom:
         return self.sum(graph)
 
