@@ -20,6 +20,7 @@ JOBS = {
     "ani_torchani.py": (["--peer", TORCHANI, "--data", DATA], [TORCHANI, DATA]),
     "snap_lammps.py": ([], [LAMMPS]),
     "gap_quip.py": ([PEERS, 30], [PEERS / "venv" / "quip", DATA]),
+    "flare_map.py": ([PEERS, 512], [PEERS / "flare", DATA]),
     "deep_potential_deepmd.py": ([DEEPMD], [DEEPMD]),
     "batched_md.py": ([], []),
     "batched_relax.py": ([], []),
