@@ -158,19 +158,25 @@ def _atom(mode, a, vectors, j, first, species, plan, x, y, scratch):
                             M = 0
             if M > 0:
                 _pairs(mode, b, M, plan, near, powers, F, slopes, ends, pairs)
-            for l in range(L):
-                for c in range(2):
-                    if mode in (FORWARD, JVP):
-                        y[a, column + 2 * l + c] = F[c, l] * plan.steps[1, l]
-                    elif mode == _JACOBIAN:
-                        for k in range(n):
-                            for d in range(3):
-                                y[3 * edge[k] + d, column + 2 * l + c] = slopes[k, b, d, c, l] * plan.steps[1, l]
+            if mode in (FORWARD, JVP):
+                _interleave(L, F, plan.steps[1], y[a, column:])
+            elif mode == _JACOBIAN:
+                for k in range(n):
+                    for d in range(3):
+                        _interleave(L, slopes[k, b, d], plan.steps[1], y[3 * edge[k] + d, column:])
             b += 1
     if mode == VJP:
         for k in range(n):
             for c in range(3):
                 y[edge[k], c] = t[c, k] + tr[k] / r[k] * near[c, k]
+
+
+@njit(cache=True, fastmath=True)
+def _interleave(n, F, factor, out):
+    """Cosine and sine in turns, as the features are."""
+    for l in range(n):
+        out[2 * l] = F[0, l] * factor[l]
+        out[2 * l + 1] = F[1, l] * factor[l]
 
 
 @njit(cache=True, fastmath=True)
@@ -264,16 +270,16 @@ def _pairs(mode, b, M, plan, near, powers, F, slopes, ends, pairs):
         for m in range(M):
             i, k = one[m], other[m]
             for c in range(2):
-                w, dot, by_i, by_k = pairs[c, m], pairs[_DOT + c, m], pairs[_R1 + c, m], pairs[_R2 + c, m]
+                tilt_i, tilt_k, dot = eta * pairs[c, m] / r[i], eta * pairs[c, m] / r[k], pairs[_DOT + c, m]
+                by_i, by_k = pairs[_R1 + c, m] / r[i], pairs[_R2 + c, m] / r[k]
                 for begin in range(0, lanes, WIDTH):
-                    p = load(powers[i, begin:]) * load(powers[k, begin:])
-                    tilt = (eta * w) * load(plan.steps[0, begin:])
-                    along_i, along_k, across = (by_i + tilt) * p, (by_k + tilt) * p, dot * p
+                    step, p = load(plan.steps[0, begin:]), load(powers[i, begin:]) * load(powers[k, begin:])
+                    along_i, along_k, across = (by_i + tilt_i * step) * p, (by_k + tilt_k * step) * p, dot * p
                     for d in range(3):
                         v_i, v_k = near[d, i], near[d, k]
                         to_i, to_k = slopes[i, b, d, c, begin:], slopes[k, b, d, c, begin:]
-                        store(to_i, load(to_i) + v_i / r[i] * along_i + v_k * across)
-                        store(to_k, load(to_k) + v_k / r[k] * along_k + v_i * across)
+                        store(to_i, load(to_i) + v_i * along_i + v_k * across)
+                        store(to_k, load(to_k) + v_k * along_k + v_i * across)
 
 
 @njit(cache=True, fastmath=True)
