@@ -223,7 +223,7 @@ def covariances(groups: list[Alike], theta: float, progress: Progress) -> Float[
 
 
 def solved(K: Float[np.ndarray, "R R"], labels: Labels) -> tuple[Float[np.ndarray, "R"], dict[str, float]]:
-    """``a``, and how probable the labels are with the most probable variance of the energy of an atom before any data."""
+    """``a``, the most probable standard deviation of the energy of an atom before any data, and how probable it is."""
     unknown = np.flatnonzero(~labels.known)
     K[unknown], K[:, unknown] = 0.0, 0.0
     K[np.diag_indices_from(K)] += np.where(labels.known, labels.ridge, 1.0)
