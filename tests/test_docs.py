@@ -22,6 +22,7 @@ from adlayer.cli.fit_job import KNOWN
 from adlayer.config import build, check_arguments
 from adlayer.data import read
 from adlayer.fitting import Fit
+from adlayer.fitting.comparison import checked
 from adlayer.potential import make_potential
 from adlayer.reference import Reference
 from adlayer.uncertainty import Uncertainty
@@ -107,7 +108,9 @@ def test_recipes_are_read(page):
 def check_recipe(recipe: dict) -> None:
     """Of a fit, or some of its tables."""
     kinds = {"reference": Reference, "fit": Fit, "uncertainty": Uncertainty}
-    assert recipe.keys() <= {*KNOWN[""], "reference"}
+    assert recipe.keys() <= {*KNOWN[""], "reference", "families", "compare"}
+    if "families" in recipe:
+        assert checked(recipe["families"], ["H", "Si"])
     for name in kinds.keys() & recipe.keys():
         assert isinstance(build(recipe[name], kinds[name]), kinds[name])
     if "potential" in recipe:

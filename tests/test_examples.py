@@ -8,6 +8,8 @@ import pytest
 
 from adlayer.active.recipe import job_of
 from adlayer.cli import main
+from adlayer.fitting.comparison import checked
+from adlayer.potential import make_potential
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("[0-9]*.py"))
@@ -39,6 +41,13 @@ def test_a_recipe_that_starts_from_a_data_set(elsewhere, monkeypatch, capsys):
     assert end.value.code == 0, capsys.readouterr().err
     folder = elsewhere / "runs" / "fit_extxyz"
     assert {"potential.adl", "results.json", "report.html"} <= {p.name for p in folder.iterdir()}
+
+
+def test_the_recipe_of_a_comparison_is_one():
+    recipe = tomllib.loads((EXAMPLES / "compare.toml").read_text())
+    families = checked(recipe["families"], ["Cu"])
+    assert len(families) == 7
+    assert all(make_potential(family["potential"], ["Cu"]).cutoff > 0 for family in families.values())
 
 
 def whole_jobs():
