@@ -22,7 +22,7 @@ import torch
 
 from ..config import build
 from ..data import Dataset
-from ..potential import Evaluator, Potential, Prediction, make_potential
+from ..potential import Evaluator, Potential, make_potential
 from ..saving import save, write_json
 from ..structures import Structures
 from .checkpoint import digest
@@ -79,22 +79,24 @@ def train(task: Task, progress: Progress) -> dict[str, Any]:
         clock.keep()
         progress(done, total, message)
 
-    sets = {"train": task.parts["train"], "valid": task.parts.get("valid")}
-    fitted = method(potential, *sets.values(), folder=fitting, progress=report, seed=task.seed)
+    sets = task.parts["train"], task.parts.get("valid")
+    method.weights.check_groups(sets[0])
+    fitted = method(potential, *sets, folder=fitting, progress=report, seed=task.seed)
     cpu, seconds, memory = *clock.read(), _peak() - before
     potential = fitted.potential
     progress(0, 0, "judging")
-    judged = {name: errors(said, d) for name, d in task.parts.items() for said in [_said(potential, d)]}
+    judged = {name: _errors(potential, data) for name, data in task.parts.items()}
     progress(0, 0, "timing energy and forces")
     cost = cost_per_atom(potential, task.parts.get("test", task.parts["train"]).structures, task.atoms)
-    place = save(folder / "potential.adl", potential, potential_spec=task.potential, seed=task.seed, metrics=judged)
+    recipe = {"potential": task.potential, "fit": task.fit}
+    place = save(folder / "potential.adl", potential, recipe=recipe, seed=task.seed, metrics=judged)
     result = {
         "metrics": judged,
         "cpu_seconds": cpu,
         "seconds": seconds,
         "memory": memory,
         "cost": cost,
-        "parameters": sum(x.numel() for x in fitted.potential.parameters() if x.requires_grad),
+        "parameters": sum(x.numel() for x in potential.parameters() if x.requires_grad),
         "method": type(method).__name__,
         "stopped": fitted.stopped,
         "potential": str(place),
@@ -103,8 +105,8 @@ def train(task: Task, progress: Progress) -> dict[str, Any]:
     return result
 
 
-def _said(potential: Potential, data: Dataset) -> Prediction:
-    return predict(potential, data.structures, stress=data.labels.stress is not None)
+def _errors(potential: Potential, data: Dataset) -> dict[str, Any]:
+    return errors(predict(potential, data.structures, stress=data.labels.stress is not None), data)
 
 
 def cost_per_atom(potential: Potential, structures: Structures, atoms: int = 1000, seconds: float = 5.0) -> float:
