@@ -115,8 +115,11 @@ class Potential(Part, nn.Module, ABC):
         """What the energy of each atom is built of: the rows of the design of single atoms."""
         return self.design(each_atom_a_system(graph), forces=False, virial=False).energy
 
-    def penalty(self) -> Float[Tensor, "K"]:
-        """Relative prior weight of each coefficient: 1 for all, or rising with roughness (a smoothness prior)."""
+    def penalty(self) -> Float[Tensor, "K"] | Float[Tensor, "K K"]:
+        """Relative prior weight of each coefficient: 1 for all, or rising with roughness (a smoothness prior).
+
+        Or the matrix of a quadratic form, as for the second differences of the coefficients of a spline.
+        """
         return torch.ones_like(self.coefficients)
 
     def covariances(self) -> Int[Tensor, "K"] | None:
@@ -222,12 +225,19 @@ class Sum(Potential):
         parts = [p.design(graph.within(p.cutoff), forces, virial) for p in self.parts if p.linear]
         return Design(*(torch.cat(xs, dim=-1) if xs[0] is not None else None for xs in zip(*parts)))
 
-    def penalty(self) -> Float[Tensor, "K"]:
-        return torch.cat([p.penalty() for p in self.parts if p.linear])
+    def penalty(self) -> Float[Tensor, "K"] | Float[Tensor, "K K"]:
+        return join_penalties([p.penalty() for p in self.parts if p.linear])
 
     def unexplained(self, graph: Graph, forces: bool = False) -> Unexplained | None:
         found = [x for p in self.parts if (x := p.unexplained(graph.within(p.cutoff), forces)) is not None]
         return Unexplained(*(sum(xs) if xs[0] is not None else None for xs in zip(*found))) if found else None
+
+
+def join_penalties(penalties: list[Tensor]) -> Float[Tensor, "K"] | Float[Tensor, "K K"]:
+    """Those of several potentials beside each other: a matrix where any of them is one."""
+    if all(x.ndim == 1 for x in penalties):
+        return torch.cat(penalties)
+    return torch.block_diag(*(torch.diag(x) if x.ndim == 1 else x for x in penalties))
 
 
 def make_potential(spec: Potential | Mapping[str, Any] | str, elements: Iterable[str]) -> Potential:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..config import nearest
 from ..graph import Graph
-from ..potential import Potential, ReferenceEnergies
+from ..potential import Potential, ReferenceEnergies, join_penalties
 from ..structures import Structures
 from .fit import Fit, Fitted, Posterior, Progress
 from .memory import require_memory
@@ -39,8 +39,8 @@ class LeastSquares(Fit):
 
     ``L`` is the weighted mean of squared errors (see ``Weights``), ``s_k`` the norm of column ``k`` of its design
     matrix, so that ``ridge`` has no unit, and ``penalty`` the potential's own prior, such as one that rises with
-    roughness. Parts of a ``Sum`` that are not linear, or are frozen, are held fixed, and what they predict is
-    subtracted. Reference energies are fitted with the rest, free of penalty.
+    roughness (or a matrix, with one scale for all). Parts of a ``Sum`` that are not linear, or are frozen, are held
+    fixed, and what they predict is subtracted. Reference energies are fitted with the rest, free of penalty.
 
     Args:
         ridge: strength of the prior; ``"evidence"`` finds the most probable one (Bayesian ridge), ``"ard"`` one for
@@ -97,10 +97,11 @@ class LeastSquares(Fit):
             part.prepare(graph for _, graph in graphs_of(train.structures, part.cutoff))
         parts = Parts(potential)  # there may be other coefficients now
         rows = Rows(parts, train, self.weights, progress)
-        data, solver = self._reduce(rows)
+        penalty = parts.penalty(self.smooth)
+        data, solver = self._reduce(rows, penalty.ndim == 1)
         middle = time.perf_counter()
         solve = partial(regress, data) if isinstance(data, Reduced) else data.regress
-        solution = solve(parts.penalty(self.smooth), self.ridge)
+        solution = solve(penalty, self.ridge)
         parts.set(parts.start + solution.mean)
         mean, factor = _double(potential.coefficients), solution.factor
         if len(factor) < len(mean):
@@ -120,10 +121,12 @@ class LeastSquares(Fit):
         stopped = f"solved {rows.n} rows by {solver}"
         return Fitted(potential, history=[row], stopped=stopped, posterior=Posterior(mean, factor, solution.noise))
 
-    def _reduce(self, rows: Rows) -> tuple[Reduced | NormalEquations, str]:
+    def _reduce(self, rows: Rows, diagonal: bool) -> tuple[Reduced | NormalEquations, str]:
         solver = self.solver
+        if solver == "cholesky" and not diagonal:
+            raise ValueError("solver = 'cholesky' takes no prior that couples coefficients; take 'normal' or 'qr'")
         if solver == "auto":
-            many = rows.K > _MANY and self.ridge not in ("ard", 0)
+            many = rows.K > _MANY and self.ridge not in ("ard", 0) and diagonal
             solver = "qr" if 2.0 * rows.n * rows.K**2 < _AFFORDABLE else "cholesky" if many else "normal"
         if solver == "cholesky":
             rows.atoms = max(rows.atoms, _TOGETHER)
@@ -157,11 +160,11 @@ class Parts:
         # Reference energies start from the best guess of compositions alone, everything else from nothing.
         self.start = torch.cat([_double(p.coefficients) * isinstance(p, ReferenceEnergies) for p in self.free])
 
-    def penalty(self, smooth: bool) -> Float[Tensor, "K"]:
+    def penalty(self, smooth: bool) -> Float[Tensor, "K"] | Float[Tensor, "K K"]:
         """None for reference energies."""
         ones = [torch.ones_like(_double(p.coefficients)) for p in self.free]
         penalties = [_double(p.penalty()) for p in self.free] if smooth else ones
-        return torch.cat([x * (not isinstance(p, ReferenceEnergies)) for p, x in zip(self.free, penalties)])
+        return join_penalties([x * (not isinstance(p, ReferenceEnergies)) for p, x in zip(self.free, penalties)])
 
     def set(self, values: Float[Tensor, "K"]) -> None:
         for part, x in zip(self.free, values.split([len(p.coefficients) for p in self.free])):

@@ -87,18 +87,22 @@ def reduced(T: Float[Tensor, "R K1"], n_rows: int) -> Reduced:
     return Reduced(T[:-1, :-1], T[:-1, -1], float(T[-1, -1] ** 2), n_rows)
 
 
-def regress(data: Reduced, penalty: Float[Tensor, "K"], strength: float | str) -> Solution:
+def regress(data: Reduced, penalty: Float[Tensor, "K"] | Float[Tensor, "K K"], strength: float | str) -> Solution:
     """Minimize ``|A x - y|² + strength Σ penalty (s x)²``, where ``s`` are the norms of the columns of ``A``.
+
+    With a matrix it is ``strength s² xᵀ penalty x``, ``s²`` the mean of those squared.
 
     Columns without penalty are free: they are projected out of the others, exactly, and where they leave something open
     the shortest solution is taken.
 
     Args:
         data: the reduced rows.
-        penalty: relative precision of the prior of each coefficient, from 0 upwards.
+        penalty: relative precision of the prior of each coefficient, from 0 upwards, or the matrix of a quadratic form.
         strength: of the prior, or ``"evidence"`` or ``"ard"``.
     """
     s = _one_where_zero(torch.linalg.vector_norm(data.R, dim=0))
+    if penalty.ndim == 2:
+        return _regress_whitened(data, penalty, s, strength)
     free = penalty == 0
     F, A = data.R[:, free], (data.R / s)[:, ~free]
     U, S, Vt = _svd(F)
@@ -115,6 +119,22 @@ def regress(data: Reduced, penalty: Float[Tensor, "K"], strength: float | str) -
     factor[~free, len(S) :] = found.factor / s[~free, None]
     factor[free] = torch.cat([found.noise * Vt.T / S, -inverse @ (A @ found.factor)], 1)
     return found._replace(mean=mean, factor=factor, effective=found.effective + len(S))
+
+
+def _regress_whitened(
+    data: Reduced, penalty: Float[Tensor, "K K"], s: Float[Tensor, "K"], strength: float | str
+) -> Solution:
+    """In ``a = s Lᵀ x`` with ``penalty = L Lᵀ`` the matrix becomes ones."""
+    free = penalty.diagonal() == 0
+    scale = s[~free].square().mean().sqrt()
+    L = torch.linalg.cholesky(penalty[~free][:, ~free])
+    T = torch.zeros_like(penalty)
+    T[free, free] = 1.0
+    T[(~free).nonzero(), (~free).nonzero().T] = torch.linalg.inv(L).T / scale
+    R = data.R @ T
+    norms = _one_where_zero(torch.linalg.vector_norm(R, dim=0))
+    found = regress(data._replace(R=R), torch.where(free, 0.0, norms.pow(-2)), strength)  # undoes its scaling
+    return found._replace(mean=T @ found.mean, factor=T @ found.factor)
 
 
 def ridge(data: Reduced, penalty: Float[Tensor, "K"], strength: float | None) -> Solution:

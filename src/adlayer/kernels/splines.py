@@ -1,4 +1,4 @@
-"""Pairs and triplets on cubic splines, energies with derivatives; the meaning is ``potentials/tabulated.py``."""
+"""Pairs and triplets on cubic splines, energies with derivatives; the meaning is ``nn.splines.spline_energies``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,22 @@ def _weights(x, cells, w, d):
 
 @njit(parallel=True, **fast)
 def spline_kernel(
-    first, j, vectors, z, pairs, triplets, triple, begin, cutoff, step, cutoff_3, step_3, begin_q, step_q, cosine
+    first,
+    j,
+    vectors,
+    z,
+    pairs,
+    triplets,
+    triple,
+    begin,
+    cutoff,
+    step,
+    cutoff_3,
+    step_3,
+    begin_q,
+    cutoff_q,
+    step_q,
+    cosine,
 ):
     """``E_i`` and ``dE_i/dvectors_e`` of the edges that leave ``i``."""
     kind, n = vectors.dtype, len(triple)
@@ -61,7 +76,7 @@ def spline_kernel(
                     third = dot / (r[a] * r[b])
                 else:
                     third = np.sqrt(r[a] * r[a] + r[b] * r[b] - 2.0 * dot)
-                    if third >= cutoff_3:
+                    if third >= cutoff_q:
                         continue
                 m = _weights((third - begin_q) / step_q, cells_q, wq, dq)
                 table = triplets[triple[z[i], z[j[edge[a]]], z[j[edge[b]]]]]

@@ -1,10 +1,12 @@
-"""Cubic splines through tabulated values, in the form that tabulated metal potentials are used in."""
+"""Cubic splines: through tabulated values, as tabulated metal potentials are, and of pairs and triplets."""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from ..graph import Graph, sum_edges, triplets
 
 
 def table_slopes(f: Float[Tensor, "*tables n"]) -> Float[Tensor, "*tables n"]:
@@ -71,3 +73,66 @@ def b_spline_weights(x: Float[Tensor, "p"], cells: int) -> tuple[Int[Tensor, "p"
     w = torch.stack([b * b * b, (3 * c - 6) * bb + 4, ((3 - 3 * c) * c + 3) * c + 1, bb * c], -1) / 6
     slope = torch.stack([-b * b, (3 * c - 4) * c, (2 - 3 * c) * c + 1, bb], -1) / 2
     return m, w + (t - c)[:, None] * slope
+
+
+def spline_energies(
+    graph: Graph,
+    z: Int[Tensor, "atoms"],
+    pairs: Float[Tensor, "pairs _"],
+    c3: Float[Tensor, "triples _ _ _"],
+    triple: Int[Tensor, "elements elements elements"],
+    begin: float,
+    cutoff: float,
+    step: float,
+    cutoff_3: float,
+    step_3: float,
+    begin_q: float,
+    cutoff_q: float,
+    step_q: float,
+    cosine: bool,
+) -> Float[Tensor, "atoms"]:
+    """``E_i = sum_j e2(r_ij) + sum_{j<k} e3(r_ij, r_ik, q)``: the meaning of ``kernels.splines.spline_kernel``.
+
+    Args:
+        graph: who sees whom.
+        z: elements of the atoms.
+        pairs: coefficients of ``e2`` for each pair of elements.
+        c3: those of ``e3``.
+        triple: which of them belongs to the elements of ``i, j, k``.
+        begin: first knot of distances from ``i``, Å.
+        cutoff: last knot of ``e2``, Å.
+        step: of the knots of ``e2``, Å.
+        cutoff_3: last knot of ``e3`` along ``r_ij`` and ``r_ik``, Å.
+        step_3: of the knots along those, Å.
+        begin_q: first knot of the third variable.
+        cutoff_q: its last.
+        step_q: of its knots.
+        cosine: whether it is the cosine of the angle at ``i``, or ``r_jk``.
+    """
+    graph = graph.within(cutoff)
+    r, n = graph.lengths, len(triple)
+    m, w = b_spline_weights((r - begin) / step, pairs.shape[1] - 3)
+    four = torch.arange(4, device=r.device)
+    row = (z[graph.i] * n + z[graph.j]) * pairs.shape[1]
+    E = sum_edges((pairs.flatten()[(row + m)[:, None] + four] * w).sum(1), graph)
+    if not len(c3):
+        return E
+    graph = graph.within(cutoff_3)
+    e, f = triplets(graph)
+    swapped = z[graph.j[e]] > z[graph.j[f]]
+    e, f = torch.where(swapped, f, e), torch.where(swapped, e, f)
+    u, v, r = graph.vectors[e], graph.vectors[f], graph.lengths
+    if cosine:
+        q, inside = (u * v).sum(-1) / (r[e] * r[f]), torch.ones_like(e, dtype=torch.bool)
+    else:
+        q = torch.linalg.vector_norm(v - u, dim=-1)
+        inside = q < cutoff_q
+        q = torch.where(inside, q, cutoff_q)
+    size, size_q = c3.shape[1], c3.shape[3]
+    m, w = b_spline_weights((r - begin) / step_3, size - 3)
+    mq, wq = b_spline_weights((q - begin_q) / step_q, size_q - 3)
+    at = triple[z[graph.i[e]], z[graph.j[e]], z[graph.j[f]]][:, None, None] * size + (m[e][:, None] + four)[:, :, None]
+    at = (at * size + (m[f][:, None] + four)[:, None]) * size_q + mq[:, None, None]
+    lines = (c3.flatten()[at[..., None] + four] * wq[:, None, None]).sum(-1)  # [triplets, 4, 4]
+    bends = torch.where(inside, torch.einsum("txy,tx,ty->t", lines, w[e], w[f]), 0.0)
+    return E.index_add(0, graph.i[e], bends)

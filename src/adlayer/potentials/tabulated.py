@@ -19,10 +19,10 @@ from ase.data import atomic_numbers, covalent_radii
 from jaxtyping import Float
 from torch import Tensor
 
-from ..graph import Graph, sum_edges, triplets
+from ..graph import Graph
 from ..kernels.bonds import bond_energies
 from ..kernels.splines import spline_kernel
-from ..nn.splines import b_spline_coefficients, b_spline_weights
+from ..nn.splines import b_spline_coefficients, spline_energies
 from ..potential import PerAtom, Potential, ReferenceEnergies, Species, Sum, evaluate
 from ..structures import Structures
 
@@ -114,41 +114,11 @@ class Tabulated(Potential):
 
     def forward(self, graph: Graph) -> PerAtom:
         step, step_3, step_q, begin_q = self.steps
-        ranges = [self.begin, self.cutoff, step, self.cutoff_3, step_3, begin_q, step_q, self.third == "cosine"]
+        last_q = 1.0 if self.third == "cosine" else self.cutoff_3
+        ranges = [self.begin, self.cutoff, step, self.cutoff_3, step_3, begin_q, last_q, step_q, self.third == "cosine"]
         tables, z = [self.pairs, self.triplets, self.triple], self.species(graph.numbers)
         float32 = (torch.float32, torch.float64)
         return PerAtom(bond_energies(spline_energies, spline_kernel, graph, z, [*tables, *ranges], float32))
-
-
-def spline_energies(graph: Graph, z, pairs, c3, triple, begin, cutoff, step, cutoff_3, step_3, begin_q, step_q, cosine):
-    """Energies of the atoms: the meaning of ``kernels.splines.spline_kernel``."""
-    graph = graph.within(cutoff)
-    r, n = graph.lengths, len(triple)
-    m, w = b_spline_weights((r - begin) / step, pairs.shape[1] - 3)
-    four = torch.arange(4, device=r.device)
-    row = (z[graph.i] * n + z[graph.j]) * pairs.shape[1]
-    E = sum_edges((pairs.flatten()[(row + m)[:, None] + four] * w).sum(1), graph)
-    if not len(c3):
-        return E
-    graph = graph.within(cutoff_3)
-    e, f = triplets(graph)
-    swapped = z[graph.j[e]] > z[graph.j[f]]
-    e, f = torch.where(swapped, f, e), torch.where(swapped, e, f)
-    u, v, r = graph.vectors[e], graph.vectors[f], graph.lengths
-    if cosine:
-        q, inside = (u * v).sum(-1) / (r[e] * r[f]), torch.ones_like(e, dtype=torch.bool)
-    else:
-        q = torch.linalg.vector_norm(v - u, dim=-1)
-        inside = q < cutoff_3
-        q = torch.where(inside, q, cutoff_3)
-    size, size_q = c3.shape[1], c3.shape[3]
-    m, w = b_spline_weights((r - begin) / step_3, size - 3)
-    mq, wq = b_spline_weights((q - begin_q) / step_q, size_q - 3)
-    at = triple[z[graph.i[e]], z[graph.j[e]], z[graph.j[f]]][:, None, None] * size + (m[e][:, None] + four)[:, :, None]
-    at = (at * size + (m[f][:, None] + four)[:, None]) * size_q + mq[:, None, None]
-    lines = (c3.flatten()[at[..., None] + four] * wq[:, None, None]).sum(-1)  # [triplets, 4, 4]
-    bends = torch.where(inside, torch.einsum("txy,tx,ty->t", lines, w[e], w[f]), 0.0)
-    return E.index_add(0, graph.i[e], bends)
 
 
 class Mapped(NamedTuple):
