@@ -1,11 +1,12 @@
 """Deep Potential against DeePMD-kit, side by side: CPU time per atom of energy, forces and stress, one thread.
 
-``se_e2_a`` of copper in DeePMD-kit's recommended sizes (cutoff 6 Å, 25-50-100, axis 16, 240-240-240, float64). The
-potential is written here, converted by DeePMD-kit into its PyTorch model, and evaluated by its ASE calculator, which
-searches neighbors at each step. Ours runs as in dynamics, through ``Evaluator``, on positions that move by 1e-4 Å each
-step; once with a new search for neighbors at each step, once with the skin. Both must agree on energy and forces.
+``se_e2_a`` of copper in DeePMD-kit's recommended sizes (cutoff 6 Å, 25-50-100, axis 16, 240-240-240, float64), and
+``dpa1`` as it comes (two layers of attention, 128 wide) and without attention (elements apart). The potential is
+written here, converted by DeePMD-kit into its PyTorch model, and evaluated by its ASE calculator, which searches
+neighbors at each step. Ours runs as in dynamics, through ``Evaluator``, on positions that move by 1e-4 Å each step;
+once with a new search for neighbors at each step, once with the skin. Both must agree on energy and forces.
 
-    python benchmarks/deep_potential_deepmd.py PYTHON_WITH_DEEPMD [atoms ...]
+    python benchmarks/deep_potential_deepmd.py PYTHON_WITH_DEEPMD [se_e2_a|dpa1|no_attention] [atoms ...]
 """
 
 from __future__ import annotations
@@ -29,6 +30,11 @@ from adlayer.formats import write_potential
 from adlayer.potential import Evaluator
 from adlayer.potentials.deep_potential import DeepPotential
 
+FAMILIES = {
+    "se_e2_a": {"SeE2A": {"elements": ["Cu"]}},
+    "no_attention": {"DPA1": {"elements": ["Cu"], "layers": 0, "strip": True}},
+    "dpa1": {"DPA1": {"elements": ["Cu"]}},
+}
 PEER = """
 import json, sys, time
 import numpy as np, torch
@@ -69,12 +75,11 @@ def ours(potential: DeepPotential, atoms: Atoms, skin: float, repeats: int) -> l
     return spent[2:]
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    python, sizes = sys.argv[1], [int(n) for n in sys.argv[2:]] or [512, 4096]
-    potential = DeepPotential(["Cu"])
+def compare(name: str, python: str, sizes: list[int]) -> None:
+    potential = DeepPotential(["Cu"], descriptor=FAMILIES[name])
     potential.prepare([Graph.of(Structures.from_ase(copper(108)), potential.cutoff)])
-    print(f"error of the tables: {potential.compress():.1e}")
+    if name == "se_e2_a":
+        print(f"error of the tables: {potential.compress():.1e}")
     for n in sizes:
         atoms, repeats = copper(n), 5 if n < 2000 else 3
         with tempfile.TemporaryDirectory() as folder:
@@ -89,8 +94,17 @@ def main() -> None:
         forces = np.abs(said.forces.numpy() - np.array(peer["forces"])).max()
         times = [np.median(peer["seconds"]), *(np.median(ours(potential, atoms, skin, repeats)) for skin in (0.0, 0.5))]
         theirs, fresh, kept = (1e6 * t / len(atoms) for t in times)
-        print(f"{len(atoms)} atoms: energies differ by {energy:.1e} eV, forces by {forces:.1e} eV/Å")
+        print(f"{name}, {len(atoms)} atoms: energies differ by {energy:.1e} eV, forces by {forces:.1e} eV/Å")
         print(f"  DeePMD-kit {theirs:.0f} µs/atom, ours {fresh:.0f} ({fresh / theirs:.2f}), with skin {kept:.0f}")
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    python, *rest = sys.argv[1:]
+    names = [name for name in FAMILIES if name in rest] or list(FAMILIES)
+    sizes = [int(n) for n in rest if n.isdigit()]
+    for name in names:
+        compare(name, python, sizes or ([108] if name == "dpa1" else [512, 4096]))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from ase.build import bulk
 
 from adlayer import Graph, Structures, evaluate
 from adlayer.checks import check_descriptor, check_potential
-from adlayer.descriptors import dpa1
 from adlayer.descriptors.dpa1 import DPA1
 from adlayer.kernels import plain
+from adlayer.potentials import deep_potential
 from adlayer.potentials.deep_potential import DeepPotential
 
 LAWS = ["permutation", "extensivity", "separation", "forces_are_derivatives", "second_derivatives", "smoothness"]
@@ -53,12 +53,13 @@ def test_the_kernel_is_the_definition(options):
 
 def test_piece_by_piece_it_is_the_same(monkeypatch):
     potential = DeepPotential(["Si", "H"], descriptor={"DPA1": DPA1.small}, hidden=[5])
-    whole = evaluate(potential, silane())
-    monkeypatch.setattr(dpa1, "CHUNK", 3)
+    with plain():
+        whole = evaluate(potential, silane())
+    monkeypatch.setattr(deep_potential, "PIECE", 3)
     pieces = evaluate(potential, silane())
     torch.testing.assert_close(pieces.energies, whole.energies, rtol=0, atol=1e-13)
     torch.testing.assert_close(pieces.forces, whole.forces, rtol=0, atol=1e-13)
-    check_potential(potential, ["second_derivatives"])
+    check_potential(potential, ["second_derivatives", "single_precision"])
 
 
 def test_excluded_pairs_do_not_see_each_other():

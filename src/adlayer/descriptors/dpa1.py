@@ -18,18 +18,14 @@ from math import sqrt
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from ..descriptor import Descriptor
 from ..graph import Graph
-from ..kernels.bonds import _is_traced
 from ..kernels.deep_potential import Curves, embedded_products
 from ..nn.attention import NeighborAttention, Places
 from ..nn.cutoffs import quintic_switch
 from ..nn.residual import ResidualNetwork
 from .deep_potential import Environment
-
-CHUNK = 64  # atoms whose attention is held in memory at a time
 
 
 class DPA1(Descriptor):
@@ -118,27 +114,36 @@ class DPA1(Descriptor):
         graph = graph.within(self.cutoff)
         env = self.environment
         z = env.species(graph.numbers)
+        if self.layers:
+            return self.of_atoms(graph.vectors, z, z[graph.j], graph.first)
         if self.meets is not None:
             graph = graph.only(self.meets[z[graph.i], z[graph.j]])
-        if self.layers:
-            D = self.definition(graph)
-        else:
-            D = embedded_products(self.definition, graph, z, env.numbers, self.embedding.curves, self.axis)
-        return torch.cat([D, self.embedding.elements[z]], 1) if self.with_element else D
+        D = embedded_products(self.definition, graph, z, env.numbers, self.embedding.curves, self.axis)
+        return self.beside(D, z)
 
     def definition(self, graph: Graph) -> Float[Tensor, "atoms products"]:
-        """The products; of many atoms piece by piece, where the memory would be needed for nothing else."""
+        """The products without attention, as the kernel has them."""
         z = self.environment.species(graph.numbers)
-        center, neighbor = z[graph.i], z[graph.j]
-        if self.training or graph.n_atoms <= CHUNK or _is_traced():
-            return self.products(graph.vectors, center, neighbor, graph.first)
-        found = []
-        for a in range(0, graph.n_atoms, CHUNK):
-            first = graph.first[a : a + CHUNK + 1]
-            of = slice(int(first[0]), int(first[-1]))
-            piece = graph.vectors[of], center[of], neighbor[of], first - first[0]
-            found.append(checkpoint(self.products, *piece, use_reentrant=False, preserve_rng_state=False))
-        return torch.cat(found)
+        return self.products(graph.vectors, z[graph.i], z[graph.j], graph.first)
+
+    def of_atoms(
+        self,
+        vectors: Float[Tensor, "edges 3"],
+        z: Int[Tensor, "atoms"],
+        neighbor: Int[Tensor, "edges"],
+        first: Int[Tensor, "firsts"],
+    ) -> Float[Tensor, "atoms features"]:
+        """Features of some atoms, whose edges ``first[a]:first[a + 1]`` lead to these elements."""
+        center = z.repeat_interleave(first.diff(), output_size=len(vectors))
+        if self.meets is not None:
+            keep = self.meets[center, neighbor]
+            first = torch.cat([first.new_zeros(1), keep.cumsum(0)])[first]
+            vectors, center, neighbor = vectors[keep], center[keep], neighbor[keep]
+        return self.beside(self.products(vectors, center, neighbor, first), z)
+
+    def beside(self, D: Float[Tensor, "atoms products"], z: Int[Tensor, "atoms"]) -> Float[Tensor, "atoms features"]:
+        """The vectors of the elements beside the products."""
+        return torch.cat([D, self.embedding.elements[z]], 1) if self.with_element else D
 
     def products(
         self,
@@ -147,16 +152,18 @@ class DPA1(Descriptor):
         neighbor: Int[Tensor, "edges"],
         first: Int[Tensor, "firsts"],
     ) -> Float[Tensor, "atoms products"]:
-        """``T T_<^T`` of atoms whose edges are ``first[a]:first[a + 1]``; elements are those of the edges' ends."""
+        """``T T_<^T``."""
         env, places = self.environment, Places.of(first, len(vectors))
         r = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
         w = quintic_switch(r, env.inner, env.cutoff)
         R = env.rows(vectors, center)
-        G, R, w, u = map(places.spread, (self.embedding(R[:, :1], w, center, neighbor), R, w, vectors / r))
-        n_places = env.sel[0]
+        G, R = places.spread(self.embedding(R[:, :1], w, center, neighbor)), places.spread(R)
+        if self.layers:
+            w, u = places.spread(w), places.spread(vectors / r)
+            cosines, ww = u @ u.mT, w * w.mT
         for layer in self.layers:
-            G = layer(G, u @ u.mT, w[:, :, 0], places.taken, n_places)
-        T = G.mT @ R / n_places  # [atoms, M, 4]
+            G = layer(G, cosines, ww, places.taken, env.sel[0])
+        T = G.mT @ R / env.sel[0]  # [atoms, M, 4]
         return (T @ T[:, : self.axis].mT).flatten(1)
 
     def prepare(self, graphs: Iterable[Graph]) -> None:

@@ -80,7 +80,7 @@ class NeighborAttention(nn.Module):
         self,
         G: Float[Tensor, "atoms places width"],
         cosines: Float[Tensor, "atoms places places"],
-        w: Float[Tensor, "atoms places"],
+        ww: Float[Tensor, "atoms places places"],
         taken: Bool[Tensor, "atoms places"],
         n_places: Float[Tensor, ""],
     ) -> Float[Tensor, "atoms places width"]:
@@ -89,27 +89,25 @@ class NeighborAttention(nn.Module):
         Args:
             G: features of the neighbors.
             cosines: of the angles between them.
-            w: switching function, 0 in empty places.
+            ww: product of the switching functions of both, 0 in empty places.
             taken: which places are not empty.
             n_places: how many places for neighbors an atom has, which smooth weights count.
         """
         Q, K, V = nn.functional.linear(G, self.inward, self.inward_bias).chunk(3, -1)
-        if self.normalize:
-            Q, K, V = _unit(Q), _unit(K), _unit(V)
-        L = self.temperature * Q @ K.mT
+        tau, longer = self.temperature, cosines if self.gate else None
+        if self.normalize:  # by dividing the products, which are fewer
+            q, k, v = (1 / torch.linalg.vector_norm(X, dim=2).clamp_min(1e-12) for X in (Q, K, V))
+            tau, v = tau * q[:, :, None] * k[:, None, :], v[:, None, :]
+            longer = v if longer is None else longer * v
         if self.smooth:
-            ww = w[:, :, None] * w[:, None, :]
-            L = (L + SHIFT) * ww - SHIFT
-            top = L.detach().amax(2, keepdim=True)
+            L = torch.addcmul(SHIFT * (ww - 1), Q @ K.mT, tau * ww)
+            top = 0.0 if self.normalize else L.detach().amax(2, keepdim=True)
             e = torch.exp(L - top)
-            A = e * ww / (e.sum(2, keepdim=True) + (n_places - L.shape[2]) * torch.exp(-SHIFT - top))
+            n_empty = n_places - L.shape[2]
+            A = e * ww
+            total = e.sum(2, keepdim=True) + n_empty * torch.exp(-SHIFT - torch.as_tensor(top))
         else:
-            A = torch.softmax(L.masked_fill(~taken[:, None, :], -1e9), 2)
-        if self.gate:
-            A = A * cosines
-        out = nn.functional.linear(A @ V, self.outward, self.outward_bias)
+            A, total = torch.softmax((tau * (Q @ K.mT)).masked_fill(~taken[:, None, :], -1e9), 2), 1.0
+        out = (A if longer is None else A * longer) @ V / total
+        out = nn.functional.linear(out, self.outward, self.outward_bias)
         return nn.functional.layer_norm(G + out, G.shape[-1:], self.scale, self.shift)
-
-
-def _unit(x: Float[Tensor, "*rows n"]) -> Float[Tensor, "*rows n"]:
-    return x * x.square().sum(-1, keepdim=True).clamp_min(1e-24).rsqrt()

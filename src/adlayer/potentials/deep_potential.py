@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from jaxtyping import Float, Int
+from numpy import ndarray
+from torch import Tensor, float32, float64, nn
 
 from ..config import build
 from ..descriptor import Descriptor
 from ..descriptors.deep_potential import SeE2A
+from ..descriptors.dpa1 import DPA1
 from ..graph import Graph
+from ..kernels.bonds import bond_energies
 from ..nn.residual import ResidualNetwork, of_kind
 from ..potential import PerAtom, Potential, Species
+
+PIECE = 32  # atoms whose attention is held in memory at a time
 
 
 class DeepPotential(Potential):
@@ -59,8 +65,33 @@ class DeepPotential(Potential):
         self.register_buffer("energies", torch.zeros(len(elements), dtype=torch.float64))  # E_Z, eV
 
     def forward(self, graph: Graph) -> PerAtom:
-        z = self.species(graph.numbers)
-        return PerAtom(of_kind(self.networks, self.descriptor(graph), z)[:, 0] + self.energies[z])
+        z, D = self.species(graph.numbers), self.descriptor
+        if not isinstance(D, DPA1) or not D.layers or D.training or not graph.vectors.requires_grad:
+            return PerAtom(self.definition(graph, z))
+        graph = graph.within(self.cutoff)
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        return PerAtom(bond_energies(self.definition, self.in_pieces, graph, z, parameters, (float32, float64)))
+
+    def definition(self, graph: Graph, z: Int[Tensor, "atoms"], *_: Tensor) -> Float[Tensor, "atoms"]:
+        """The energies."""
+        return of_kind(self.networks, self.descriptor(graph), z)[:, 0] + self.energies[z]
+
+    def in_pieces(
+        self, first: ndarray, j: ndarray, vectors: ndarray, z: ndarray, *_: ndarray
+    ) -> tuple[ndarray, ndarray]:
+        """Energies and slopes by the vectors of some atoms at a time, since attention needs much memory for each."""
+        first, j, vectors, z = map(torch.from_numpy, (first, j, vectors, z))
+        E, G = vectors.new_empty(len(z)), torch.empty_like(vectors)
+        for a in range(0, len(z), PIECE):
+            of = slice(int(first[a]), int(first[min(a + PIECE, len(z))]))
+            zs = z[a : a + PIECE]
+            with torch.enable_grad():
+                v = vectors[of].requires_grad_()
+                D = self.descriptor.of_atoms(v, zs, z[j[of]], first[a : a + PIECE + 1] - first[a])
+                e = of_kind(self.networks, D, zs)[:, 0] + self.energies[zs]
+                (G[of],) = torch.autograd.grad(e.sum(), v)
+            E[a : a + PIECE] = e.detach()
+        return E.numpy(), G.numpy()
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Take the statistics of environments from a training set."""
