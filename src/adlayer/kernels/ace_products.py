@@ -123,8 +123,11 @@ def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adj
                         into[v] += total(by * load(V[v]))
                     for k in range(n_inner, n_nodes):
                         into[n_A + k] += total(by * load(V[left[k]]) * load(V[right[k]]))
-            D[:] = 0
-            if n_rho == 1:
+            if len(g):
+                D[:] = 0
+            if len(g) == 0:
+                _values(w, left, right, n_A, n_inner, V, acc)
+            elif n_rho == 1:
                 _walk_one(w[0], left, right, n_A, n_inner, V, D, outer[0], acc[0])
             else:
                 _walk(w, left, right, n_A, n_inner, V, D, outer, acc)
@@ -136,6 +139,18 @@ def _reverse(vectors, first, j, species, atoms, elements, weights, T, nodes, adj
                         for v in range(n_A):
                             A[v] = D[v, lane]
                         scatter(A, T, edges, end[lane], end[lane + 1], g)
+
+
+@njit(**fast)
+def _values(w, left, right, n_A, n_inner, V, acc):
+    """Sum up the densities."""
+    for d in range(len(w)):
+        rho = spread(0.0, V)
+        for k in range(n_A + n_inner):
+            rho += w[d, k] * load(V[k])
+        for k in range(n_inner, len(left)):
+            rho += w[d, n_A + k] * load(V[left[k]]) * load(V[right[k]])
+        store(acc[d], rho)
 
 
 @njit(**fast)

@@ -1,4 +1,4 @@
-"""Screened repulsion of two nuclei: Ziegler, Biersack and Littmark, *The Stopping and Range of Ions in Matter* (1985)."""
+"""Screened repulsion of nuclei: Ziegler, Biersack and Littmark, *The Stopping and Range of Ions in Matter*, 1985."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ def zbl(
 
     def V(r, order=0):
         """The derivative of this order of the unswitched potential."""
-        s = [[c * (-d * inverse_a) ** m * torch.exp(-d * inverse_a * r) for c, d in zip(C, D)] for m in range(order + 1)]
-        phi = [sum(terms) for terms in s]  # phi, phi', phi''
+        phi = [  # phi, phi', phi''
+            sum(c * (-d * inverse_a) ** m * torch.exp(-d * inverse_a * r) for c, d in zip(C, D))
+            for m in range(order + 1)
+        ]
         if order == 0:
             return zz / r * phi[0]
         if order == 1:

@@ -1,8 +1,8 @@
 """Invariants as PACE writes them, in complex harmonics, and as they are here, in real ones.
 
 PACE couples neighbors pairwise: ``((l1 l2)L1 (l3 l4)L2)L3 ...``, Drautz, Phys. Rev. B 99, 014104 (2019), Section IV;
-its harmonics have the phase of Condon and Shortley and ``Y_00 = 1``. Products do not depend on the order of their factors,
-so that tensors of both kinds are vectors over the same ``symmetric_invariants``.
+its harmonics have the phase of Condon and Shortley and ``Y_00 = 1``. Products do not depend on the order of their
+factors, so that tensors of both kinds are vectors over the same ``symmetric_invariants``.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -174,12 +175,10 @@ class PACE(ClusterPotential):
         ends, over = r.new_tensor([[b.inner for b in row] for row in self.bonds])[i, j].unbind(1)
         outside = r.detach() - ends + over
         least = outside.new_full((graph.n_atoms,), torch.inf).scatter_reduce(0, graph.i, outside, "amin")
-        edge = torch.arange(len(r), device=r.device)
-        deepest = edge.new_full((graph.n_atoms,), len(r)).scatter_reduce(
-            0, graph.i, torch.where(outside == least[graph.i], edge, len(r)), "amin"
-        )
+        edge = torch.where(outside == least[graph.i], torch.arange(len(r), device=r.device), len(r))
+        deepest = edge.new_full((graph.n_atoms,), len(r)).scatter_reduce(0, graph.i, edge, "amin")
         s = 1 - quintic_switch((r - ends) / over.clamp_min(1e-9), -1.0, 0.0)
-        return torch.cat([s, torch.ones_like(s[:1]) if len(s) else r.new_ones(1)])[deepest]
+        return torch.nn.functional.pad(s, (0, 1), value=1.0)[deepest]  # the last for atoms without neighbors
 
     @property
     def linear(self) -> bool:
@@ -219,17 +218,16 @@ def _embeddings(elements: list[str], given: Mapping, terms: list) -> list[Embedd
     return [Embedding(**{k: _frozen(x) for k, x in {**default, **given.get(e, {})}.items()}) for e in elements]
 
 
-def _frozen(x):
-    return (
-        tuple(map(_frozen, x))
-        if isinstance(x, list | tuple)
-        else float(x)
-        if isinstance(x, int) and x is not True and x is not False
-        else x
-    )
+def _frozen(x: Any) -> Any:
+    """Lists as tuples and whole numbers as real ones, so that equal bonds are equal."""
+    if isinstance(x, list | tuple):
+        return tuple(map(_frozen, x))
+    return float(x) if isinstance(x, int) and not isinstance(x, bool) else x
 
 
-def _radial(labeled, kinds, bonds, core, spacing) -> tuple[dict[tuple[int | None, int], int], RadialTables]:
+def _radial(
+    labeled: list[tuple[Channel, ...]], kinds: list[Bond], bonds: list[list[Bond]], core: str, spacing: float
+) -> tuple[dict[tuple[int | None, int], int], RadialTables]:
     """Where each ``R_nl``, and with None for ``l`` each ``g_n``, that products need is among the different ones.
 
     Those that are the same for all kinds of bonds, as ``R_nl`` of all ``l`` are by default, are one; and their tables.
@@ -249,7 +247,7 @@ def _radial(labeled, kinds, bonds, core, spacing) -> tuple[dict[tuple[int | None
     return place, tables
 
 
-def _repulsion(elements, bonds, core, spacing):
+def _repulsion(elements: list[str], bonds: list[list[Bond]], core: str, spacing: float) -> RadialTables:
     """The tables of ``V(r)``."""
     Z = [float(atomic_numbers[e]) for e in elements]
     pairs = [
