@@ -13,6 +13,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": lambda x: x,
     "tanh": torch.tanh,
     "logistic": torch.sigmoid,
+    "centered_logistic": lambda x: torch.sigmoid(x) - 0.5,
     "softplus": nn.functional.softplus,
     "shifted_softplus": lambda x: nn.functional.softplus(x) - log(2.0),
     "relu": torch.relu,

@@ -25,7 +25,7 @@ def spherical_harmonics(l_max: int, directions: Float[Tensor, "*shape 3"]) -> Fl
     0.4886...
     """
     x, y, z = directions.unbind(-1)
-    F = harmonic_norms(l_max).tolist()
+    F = _norms(l_max)
     columns: list[Tensor] = [x] * (l_max + 1) ** 2
     c, s, Qmm = torch.ones_like(x), torch.zeros_like(x), 1.0
     for m in range(l_max + 1):
@@ -41,9 +41,14 @@ def spherical_harmonics(l_max: int, directions: Float[Tensor, "*shape 3"]) -> Fl
 
 def harmonic_norms(l_max: int) -> Float[np.ndarray, "l m"]:
     """``F_lm`` of ``spherical_harmonics``, times sqrt(2) for ``m > 0``."""
+    return np.array(_norms(l_max))
+
+
+def _norms(l_max: int) -> list[list[float]]:
+    """As plain numbers, which compilers can trace."""
     f = math.factorial
-    F = np.zeros((l_max + 1, l_max + 1))
+    F = [[0.0] * (l_max + 1) for _ in range(l_max + 1)]
     for l in range(l_max + 1):
         for m in range(l + 1):
-            F[l, m] = math.sqrt((2 if m else 1) * (2 * l + 1) / (4 * math.pi) * f(l - m) / f(l + m))
+            F[l][m] = math.sqrt((2 if m else 1) * (2 * l + 1) / (4 * math.pi) * f(l - m) / f(l + m))
     return F
