@@ -51,10 +51,10 @@ def select(
 
 
 def select_by_degrees(degrees: Mapping[Channel, float], limits: Sequence[float]) -> list[tuple[Channel, ...]]:
-    """Products of channels of given degrees up to a limit for each order from 2 on, by rising distance below it."""
+    """Products of channels of given degrees up to a limit for each order from 1 on, by rising distance below it."""
     channels = sorted((d, c) for c, d in degrees.items())
     found = []
-    for nu, limit in enumerate(limits, start=2):
+    for nu, limit in enumerate(limits, start=1):
         found += [(d - limit, f) for d, f in _multisets(channels, nu, limit) if _couples(f)]
     found.sort(key=lambda x: (x[0], len(x[1]), x[1]))
     return [f for _, f in found]

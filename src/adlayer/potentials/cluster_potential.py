@@ -52,11 +52,12 @@ class ClusterPotential(Potential):
         AA = self.expansion.products(torch.from_numpy(-self.expansion.shift))
         return AA.new_zeros(len(AA), len(self.expansion.basis)).index_add(1, self.rows, AA[:, self.place] * self.values)
 
-    def _start(self) -> None:
+    def _start(self, roughness: Float[Tensor, "K"] | None = None) -> None:
         """Small numbers that fall with roughness, always the same: an unfitted potential, not a flat one."""
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(self.c.shape, generator=generator, dtype=self.c.dtype)
-        self.c.data = 0.1 * noise / self.penalty().reshape(len(self.elements), 1, -1)
+        roughness = self.penalty() if roughness is None else roughness
+        self.c.data = 0.1 * noise / roughness.reshape(len(self.elements), 1, -1)
 
     @property
     def n_functions(self) -> int:

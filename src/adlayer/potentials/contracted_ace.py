@@ -15,6 +15,7 @@ from ase.data import atomic_numbers, covalent_radii
 from jaxtyping import Float
 from torch import Tensor
 
+from ..config import nearest
 from ..graph import Graph
 from ..nn.active_subspace import Channels, plain_channels
 from ..nn.cluster_expansion import Channel
@@ -24,7 +25,8 @@ from ..nn.radial_tables import RadialTables
 from ..potential import PerAtom, Species
 from .cluster_potential import ClusterPotential
 
-FIRST = {"order": 3, "weight_l": 0.5, "n_functions": 1000}
+OF_FIRST = ("order", "degree", "weight_l", "n_functions", "decay")
+FIRST = {"order": 3, "weight_l": 0.35}
 _SPACING = 0.01  # of the knots, Å
 _FALL = 2.0  # what one factor more takes from the limit of the degree
 _LOWEST = 2.0  # degree of the most important channel
@@ -41,7 +43,7 @@ class ContractedACE(ClusterPotential):
     ``sum_k (2 - ln s_k / s_max)``. It takes half as many functions, or fewer, as an ``ACE`` of the same error, and
     their number does not grow with the number of elements of the neighbors. Fitted by ``ActiveSubspace``.
 
-    Products of one factor are a pair potential as in ``ACE``. An atom without neighbors has no energy.
+    There is a pair potential as in ``ACE`` beside the products of one factor. An atom without neighbors has no energy.
 
     Args:
         elements: chemical symbols.
@@ -55,7 +57,8 @@ class ContractedACE(ClusterPotential):
         n_radial: number of radial functions of each element of the neighbors, of which channels are made.
         pair: number of functions of the pair potential for each element of the neighbors.
         radial: bessel, agnesi, morse, inverse or chebyshev; see ``nn.radial_polynomials``.
-        first: arguments of the ``ACE`` from which the channels follow, such as its ``order`` and ``n_functions``.
+        first: ``order``, ``degree``, ``weight_l``, ``n_functions``, ``decay`` of the ``ACE`` from which the channels
+            follow; by default one of order 3.
     """
 
     fitted_by = "ActiveSubspace"
@@ -93,11 +96,16 @@ class ContractedACE(ClusterPotential):
             raise ValueError(f"the basis has no end: give n_functions, from 1 upwards, or limits; got {n_functions}")
         if min(channels, n_radial) < 1 or min(l_max, pair) < 0:
             raise ValueError("channels and n_radial must be at least 1, l_max and pair at least 0")
+        for name in first or {}:
+            if name not in OF_FIRST:
+                raise ValueError(f"first takes {', '.join(OF_FIRST)}, not {name!r}{nearest(name, OF_FIRST)}")
         self.order, self.limits, self.n_most = order, limits, None if limits else n_functions
         self.pair, self.n_radial = pair, n_radial
         shared = {"elements": list(elements), "cutoff": cutoff, "pair": pair, "radial": radial}
         within = {"n_max": [n_radial] * 6, "l_max": [l_max] * 6}
-        self.first: dict[str, Any] = {"ACE": {**FIRST, **within, **shared, **(first or {})}}
+        highest = max(10.0 - 0.5 * (len(elements) - 1), 6.0)
+        degree = {"degree": [highest, *[highest - 2.5] * 4]}
+        self.first: dict[str, Any] = {"ACE": {**FIRST, **degree, **(first or {}), **within, **shared}}
         many = preset(radial, n_radial, float(cutoff))
         two = RadialPolynomials(pair, float(cutoff), many.transform, "repulsive")
         radii = covalent_radii[[atomic_numbers[e] for e in Species(elements).elements]]
@@ -125,7 +133,7 @@ class ContractedACE(ClusterPotential):
             setattr(self, name, x.to(getattr(self, name)))
         degree = {Channel(l, 0, q): d for (l, q), d in np.ndenumerate(self._degrees()) if np.isfinite(d)}
         if self.limits is not None:
-            chosen = select_by_degrees(degree, self.limits)
+            chosen = select_by_degrees(degree, [self.limits[0], *self.limits])
         else:
             chosen = self._lowest(degree)
         codes = [[c.l * self.importance.shape[2] + c.n for c in f] for f in chosen]
@@ -146,7 +154,7 @@ class ContractedACE(ClusterPotential):
         most = self.order * max(degree.values()) + _FALL * (self.order - 2)
         while True:
             limit += 0.5
-            chosen = select_by_degrees(degree, [limit - _FALL * k for k in range(self.order - 1)])
+            chosen = select_by_degrees(degree, [limit - _FALL * max(k, 0) for k in range(-1, self.order - 1)])
             if limit > most or sum(map(n_invariants, chosen)) >= wanted:
                 return chosen
 
@@ -175,7 +183,7 @@ class ContractedACE(ClusterPotential):
         self._begin(self.elements, functions, radial, 1, self.n_most, shared=True, shift=shift)
         if old is not None:
             self.c.data = self.c.data.to(old)
-        self._start()
+        self._start(self._degree_of_functions())
 
     def forward(self, graph: Graph) -> PerAtom:
         return PerAtom(self.densities(graph)[:, 0])
@@ -187,8 +195,8 @@ class ContractedACE(ClusterPotential):
         return torch.tensor(d, dtype=self.c.dtype, device=self.c.device).repeat(len(self.elements))
 
     def penalty(self) -> Float[Tensor, "K"]:
-        """The fourth power of the degree."""
-        return self._degree_of_functions() ** 4
+        """``exp(degree)``: a function is expected to add the root of the product of what its channels do."""
+        return self._degree_of_functions().exp()
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         """There are as many functions, of such channels, as were saved."""

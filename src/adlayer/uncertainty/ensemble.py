@@ -186,6 +186,12 @@ class LinearEnsemble(Doubtful):
         std = Prediction(energy.double(), F, energies=energies)
         return mean._replace(std=self._scaled(std))
 
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
+        """There are as many coefficients as were saved."""
+        if (saved := state_dict.get(f"{prefix}spread")) is not None:
+            self.spread = self.spread.new_empty(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def deviations(self, graph: Graph) -> Float[Tensor, "systems M"]:
         energy = self.potential.design(graph, forces=False, virial=False).energy @ self.spread
         return self.scales[0].to(energy) * energy
