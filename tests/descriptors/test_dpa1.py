@@ -101,3 +101,36 @@ def test_bad_arguments_are_told():
         DPA1(["Si", "H"], exclude=[["Si", "O"]])
     with pytest.raises(ValueError, match="sel needs a number above 0"):
         DPA1(["Si", "H"], sel=0)
+
+
+def test_it_is_fitted_and_fitted_further():
+    """Copper and nickel of EMT; then to strained copper, where it begins better than a new one and keeps its width."""
+    from ase.calculators.emt import EMT
+
+    from adlayer.data import Dataset
+    from adlayer.fitting import GradientDescent
+    from adlayer.fitting.parts import leaves
+    from adlayer.potential import make_potential
+
+    def frames(symbol: str, strain: float, n: int) -> Dataset:
+        found = [bulk(symbol, cubic=True) for _ in range(n)]
+        for k, atoms in enumerate(found):
+            atoms.set_cell(atoms.cell * (1 + strain), scale_atoms=True)
+            atoms.rattle(0.1, seed=k)
+            atoms.calc = EMT()
+            atoms.get_forces()
+        return Dataset.from_ase(found)
+
+    seen = {"DPA1": {"cutoff": 3.5, "embedding": [4, 8], "axis": 2, "channels": 2, "layers": 1, "attention": 4}}
+    new = make_potential({"DeepPotential": {"descriptor": seen, "hidden": [8]}}, ["Cu", "Ni"])
+    fit = GradientDescent(epochs=15, batch=2, learning_rate=1e-2)
+    known = Dataset.cat([frames("Cu", 0.0, 4), frames("Ni", 0.0, 4)])
+    fitted = fit(new, known, known)
+    assert fitted.history[-1]["valid_forces_mae"] < 0.7 * fitted.history[0]["valid_forces_mae"]
+    (before,) = (p for p in leaves(fitted.potential) if isinstance(p, DeepPotential))
+    width = before.descriptor.environment.width.clone()
+    strained, once = frames("Cu", 0.02, 2), GradientDescent(epochs=1, batch=2, learning_rate=1e-4)
+    further, scratch = (once(p, strained, strained) for p in (before, new))
+    assert further.metrics["valid"]["forces_mae"] < scratch.metrics["valid"]["forces_mae"]
+    (after,) = (p for p in leaves(further.potential) if isinstance(p, DeepPotential))
+    assert torch.equal(after.descriptor.environment.width, width)
