@@ -22,8 +22,9 @@ from numpy.typing import ArrayLike
 from ..config import check_arguments, find_class, nearest, with_elements
 from ..data import Dataset
 from ..potential import Potential
-from .family import Task, read_json
+from .family import Task
 from .fit import Fit, Progress
+from .measuring import read_json
 
 KEYS = ("potential", "fit")
 
