@@ -80,6 +80,7 @@ def test_what_cannot_be_read(tmp_path):
         ("npoti: FinnisSinclair,", "npoti: Johnson,", "not 'Johnson'"),
         ("[Al, Cu]", "[Al, Qq]", "'Qq' is not a chemical symbol"),
         ("rcut: ", "cutoff: ", "does not give 'rcut'"),
+        ("radcoefficients: [[[1, 0], [1, 0]]]", "radcoefficients: [1, 0, 1, 0]", "must have the shape"),
         ("bonds:", "bonds: [", "is not YAML"),
     ):
         file.write_text(text.replace(old, new, 1 if "inner" in old else -1))
