@@ -22,7 +22,7 @@ def design(
     forces: bool = True,
     virial: bool = True,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Of potentials as ``nn.splines.spline_energies``, with half of ``e2`` for each atom, and ``r_jk`` as third.
+    """Of potentials as ``nn.splines.spline_energies`` with ``r_jk`` as third.
 
     Args:
         graph: any.
@@ -72,8 +72,8 @@ def _design(
                     for k in range(4):
                         column = place[z[i] * n + z[j[e]], m + k]
                         if column < none:
-                            E[s, column] += 0.5 * wq[k]
-                            along = 0.5 * dq[k] / (step * length)
+                            E[s, column] += wq[k]
+                            along = dq[k] / (step * length)
                             _add(i, j[e], u, along, column, F)
                             if len(W):
                                 _add_outer(u, along, s, column, W)

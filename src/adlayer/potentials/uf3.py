@@ -24,7 +24,7 @@ TRIM = 3  # last B-splines left out: value, slope and curvature vanish at the cu
 
 
 class UF3(Potential):
-    r"""``E_i = 1/2 sum_j V2(r_ij) + sum_{j<k} V3(r_ij, r_ik, r_jk)``, each a sum of cubic B-splines (Eqs. 3-6).
+    r"""``E_i = sum_j V2(r_ij) + sum_{j<k} V3(r_ij, r_ik, r_jk)``, each a sum of cubic B-splines (Eqs. 3-6).
 
     ``V2(r) = sum_n c_n B_n(r)`` and ``V3(r, s, t) = sum_lmn c_lmn B_l(r) B_m(s) B_n(t)`` for each pair and for each
     triplet of elements around the first of them. Knots are equally spaced; the splines that are the paper's, whose
@@ -126,7 +126,7 @@ class UF3(Potential):
 
     def forward(self, graph: Graph) -> PerAtom:
         c = torch.cat([self.c, self.c.new_zeros(1)])
-        tables = [0.5 * c[self.place_2], c[self.place_3], self.triple]
+        tables = [c[self.place_2], c[self.place_3], self.triple]
         float32, z = (torch.float32, torch.float64), self.species(graph.numbers)
         return PerAtom(bond_energies(spline_energies, spline_kernel, graph, z, [*tables, *self.ranges], float32))
 
