@@ -121,13 +121,15 @@ class PTSD(Descriptor):
         r_jk = torch.linalg.vector_norm(graph.vectors[k] - graph.vectors[j], dim=-1)
         cos, ff, f_jk = (u[j] * u[k]).sum(-1), f[j] * f[k], _fade(r_jk, self.cutoff)
 
-        def both(n: float, m: float) -> Float[Tensor, "triplets"]:
-            return (r[j] ** n * r[k] ** m + r[j] ** m * r[k] ** n) * ff
-
-        S3 = [total(both(n, m) * _angular(cos, zeta, sign)) for n, m, zeta, sign in rows["S3"]]
-        S4 = [total(both(n, m) * r_jk**p * f_jk * _angular(cos, *angle)) for n, m, p, *angle in rows["S4"]]
+        S3 = [total(_both(r[j], r[k], n, m) * ff * _angular(cos, zeta, sign)) for n, m, zeta, sign in rows["S3"]]
+        S4 = [
+            total(_both(r[j], r[k], n, m) * ff * r_jk**p * f_jk * _angular(cos, *angle))
+            for n, m, p, *angle in rows["S4"]
+        ]
         S5 = [
-            _norm(total((both(n, m) * r_jk**p * f_jk)[:, None] * (_degree(Y, L)[j] + _degree(Y, L)[k])))
+            _norm(
+                total((_both(r[j], r[k], n, m) * ff * r_jk**p * f_jk)[:, None] * (_degree(Y, L)[j] + _degree(Y, L)[k]))
+            )
             for L, n, m, p in rows["S5"]
         ]
         return S1 + S2 + S3 + S4 + S5
@@ -171,6 +173,11 @@ def _threes(graph: Graph) -> tuple[Int[Tensor, "N"], Int[Tensor, "N"], Int[Tenso
 
 def _fade(r: Tensor, cutoff: float) -> Tensor:
     return 0.5 * torch.tanh((1 - r / cutoff).clamp_min(0)) ** 3
+
+
+def _both(r_j: Tensor, r_k: Tensor, n: float, m: float) -> Tensor:
+    """The powers of a pair of neighbors in either order."""
+    return r_j**n * r_k**m + r_j**m * r_k**n
 
 
 def _angular(cos: Tensor, zeta: float, sign: float) -> Tensor:
