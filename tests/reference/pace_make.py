@@ -19,17 +19,23 @@ from pyace.activelearning import (
 )
 
 HERE = Path(__file__).parent
-TWO = dict(npot="FinnisSinclairShiftedScaled", fs_parameters=[1, 1, 1, 0.5], ndensity=2)
-THREE = dict(
-    npot="FinnisSinclair",
-    fs_parameters=[1.3, 1, 0.7, 0.5, -0.4, 2.0],
-    ndensity=3,
-    rho_core_cut=30.0,
-    drho_core_cut=20.0,
-)
-ONE = dict(npot="FinnisSinclairShiftedScaled", fs_parameters=[0.7, 0.8], ndensity=1, rho_core_cut=60, drho_core_cut=30)
-LINEAR = dict(npot="FinnisSinclairShiftedScaled", fs_parameters=[1, 1], ndensity=1)
-BOND = dict(radbase="SBessel", radparameters=[5.25], rcut=5.0, dcut=0.01, NameOfCutoffFunction="cos")
+TWO = {"npot": "FinnisSinclairShiftedScaled", "fs_parameters": [1, 1, 1, 0.5], "ndensity": 2}
+THREE = {
+    "npot": "FinnisSinclair",
+    "fs_parameters": [1.3, 1, 0.7, 0.5, -0.4, 2.0],
+    "ndensity": 3,
+    "rho_core_cut": 30.0,
+    "drho_core_cut": 20.0,
+}
+ONE = {
+    "npot": "FinnisSinclairShiftedScaled",
+    "fs_parameters": [0.7, 0.8],
+    "ndensity": 1,
+    "rho_core_cut": 60,
+    "drho_core_cut": 30,
+}
+LINEAR = {"npot": "FinnisSinclairShiftedScaled", "fs_parameters": [1, 1], "ndensity": 1}
+BOND = {"radbase": "SBessel", "radparameters": [5.25], "rcut": 5.0, "dcut": 0.01, "NameOfCutoffFunction": "cos"}
 
 
 def tables(n, l):
@@ -43,41 +49,41 @@ def with_core(kind, A, b):
 
 
 CASES = {
-    "orders": dict(
-        elements=["Cu"],
-        embeddings={"ALL": TWO},
-        bonds={"ALL": BOND | {"radbase": "ChebLinear"}},
-        functions={"ALL": tables([3, 2, 2, 1, 1, 1], [0, 2, 2, 2, 2, 1])},
-    ),
-    "three": dict(
-        elements=["Al", "Cu", "Ni"],
-        embeddings={"ALL": TWO, "Cu": THREE, "Ni": ONE},
-        bonds={
+    "orders": {
+        "elements": ["Cu"],
+        "embeddings": {"ALL": TWO},
+        "bonds": {"ALL": BOND | {"radbase": "ChebLinear"}},
+        "functions": {"ALL": tables([3, 2, 2, 1, 1, 1], [0, 2, 2, 2, 2, 1])},
+    },
+    "three": {
+        "elements": ["Al", "Cu", "Ni"],
+        "embeddings": {"ALL": TWO, "Cu": THREE, "Ni": ONE},
+        "bonds": {
             "ALL": BOND,
             "BINARY": BOND | {"radbase": "ChebExpCos", "rcut": 4.7533},
             "Al": BOND | {"radbase": "ChebPow", "radparameters": [2.5], "rcut": 5.211},
         },
-        functions={
+        "functions": {
             "UNARY": tables([3, 2, 2], [0, 1, 1]),
             "BINARY": tables([2, 1, 1], [0, 1, 1]),
             "TERNARY": tables([1, 1, 1], [0, 1, 1]),
         },
-    ),
+    },
     **{
-        kind: dict(
-            elements=["Al", "Cu"],
-            embeddings={"ALL": THREE},
-            bonds=with_core(kind, A, 1.0),
-            functions={"ALL": tables([2, 1], [0, 1])},
-        )
+        kind: {
+            "elements": ["Al", "Cu"],
+            "embeddings": {"ALL": THREE},
+            "bonds": with_core(kind, A, 1.0),
+            "functions": {"ALL": tables([2, 1], [0, 1])},
+        }
         for kind, A in (("distance", 100.0), ("density", 100.0), ("zbl", 1.0))
     },
-    "grades": dict(
-        elements=["Al", "Cu"],
-        embeddings={"ALL": LINEAR},
-        bonds={"ALL": BOND},
-        functions={"UNARY": tables([4, 2, 1], [0, 2, 1]), "BINARY": tables([3, 1, 1], [0, 2, 1])},
-    ),
+    "grades": {
+        "elements": ["Al", "Cu"],
+        "embeddings": {"ALL": LINEAR},
+        "bonds": {"ALL": BOND},
+        "functions": {"UNARY": tables([4, 2, 1], [0, 2, 1]), "BINARY": tables([3, 1, 1], [0, 2, 1])},
+    },
 }
 
 
