@@ -1,5 +1,6 @@
 """Fitting: from a potential and a dataset to a fitted potential."""
 
+from .active_subspace import ActiveSubspace
 from .fit import Fit, Fitted, Posterior, fit
 from .gradient_descent import GradientDescent
 from .gradient_domain import GradientDomain
@@ -11,6 +12,7 @@ from .sparse_gp import SparseGP
 from .weights import Weights
 
 __all__ = [
+    "ActiveSubspace",
     "Fit",
     "Fitted",
     "GradientDescent",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from math import log, pi
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ from .weights import Weights
 
 if TYPE_CHECKING:
     from ..data import Dataset
-    from ..potentials.fchl import FCHL
 
 _CHUNK = 64_000_000  # bytes of derivatives of features that are made at once
 _CACHE = 8_000_000  # bytes of those that are worked on together
@@ -164,7 +164,7 @@ class Environments:
         progress: called after each block.
     """
 
-    def __init__(self, labels: Labels, model: FCHL, progress: Progress):
+    def __init__(self, labels: Labels, model: Potential, progress: Progress):
         # To go through the derivatives twice takes less than to hold them whole.
         self.axes = axes_of(alike for _, alike in _blocks(labels, model, progress))
         found, points = [[] for _ in labels.parts], []
@@ -174,7 +174,7 @@ class Environments:
         self.groups = [Alike.cat(blocks) for blocks in found]
         self.points = [torch.cat(x) for x in zip(*points)]
 
-    def give(self, model: FCHL, a: Float[np.ndarray, "R"], sigma: float) -> None:
+    def give(self, model: Potential, a: Float[np.ndarray, "R"], sigma: float) -> None:
         """Make of the solution what the potential needs to know."""
         shapes = [(len(g), g.n_labels) for g in self.groups]
         a = [x.view(shape) for x, shape in zip(torch.from_numpy(a).split([S * P for S, P in shapes]), shapes)]
@@ -188,7 +188,7 @@ class Environments:
         model.place(self.points, torch.cat(weights) / model.delta.double() ** 2, tilts)
 
 
-def _blocks(labels: Labels, model: FCHL, progress: Progress) -> Iterator[tuple[int, Alike]]:
+def _blocks(labels: Labels, model: Potential, progress: Progress) -> Iterator[tuple[int, Alike]]:
     """Some structures at a time, and which composition they are of."""
     for p, part in enumerate(labels.parts):
         n = part.structures.n_atoms // len(part)
@@ -234,8 +234,5 @@ def solved(K: Float[np.ndarray, "R R"], labels: Labels) -> tuple[Float[np.ndarra
     a, n = cho_solve(factor, labels.y, check_finite=False), labels.n_known
     variance = max(float(a @ labels.y), np.finfo(float).tiny) / n
     log_det = 2 * float(np.log(np.diagonal(factor[0])).sum())
-    return a, {
-        "rows": n,
-        "delta": variance**0.5,
-        "log_evidence": -0.5 * (n * np.log(2 * np.pi * variance) + n + log_det),
-    }
+    log_evidence = -0.5 * (n * log(2 * pi * variance) + n + log_det)
+    return a, {"rows": n, "delta": variance**0.5, "log_evidence": log_evidence}

@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..descriptor import Descriptor
 from ..graph import Graph
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
@@ -32,6 +32,17 @@ def gaussian(x: Float[Tensor, "*b N D"], y: Float[Tensor, "*c M D"], theta: floa
     """``exp(-|x - y|² / 2 theta²)`` of all pairs."""
     d2 = x.square().sum(-1)[..., None] + y.square().sum(-1)[..., None, :] - 2 * x @ y.mT
     return torch.exp(-0.5 * d2.clamp_min(0) / theta**2)
+
+
+class Features(Protocol):
+    """A descriptor, as far as covariances ask."""
+
+    elements: tuple[str, ...]
+    n_features: int
+
+    def __call__(self, graph: Graph) -> Float[Tensor, "atoms D"]: ...
+
+    def jacobian(self, graph: Graph) -> Any: ...
 
 
 @dataclass
@@ -77,7 +88,7 @@ class Alike:
     @staticmethod
     @torch.no_grad()
     def of(
-        descriptor: Descriptor, graph: Graph, z: Int[Tensor, "atoms"], forces: bool = True, virial: bool = False
+        descriptor: Features, graph: Graph, z: Int[Tensor, "atoms"], forces: bool = True, virial: bool = False
     ) -> Alike:
         """Of structures of one composition, with forces and virials (in Voigt's order) after the energy.
 
