@@ -43,6 +43,7 @@ def test_the_kernel_is_the_definition(options):
     descriptor.prepare([Graph.of(silane(), 3.5)])
     potential = DeepPotential(["Si", "H"], descriptor=descriptor, hidden=[5])
     structures = silane(2)
+    assert potential.compress() < 1e-11
     fast = evaluate(potential, structures)
     with plain():
         slow = evaluate(potential, structures)

@@ -24,7 +24,7 @@ from torch.nn.functional import one_hot
 
 from ..descriptor import Descriptor
 from ..graph import Graph, sum_edges, triplets
-from ..kernels.deep_potential import Curves, Environments, embedded_products, tabulated
+from ..kernels.deep_potential import Curves, Environments, compress, embedded_products
 from ..nn.cutoffs import quintic_switch
 from ..nn.residual import ResidualNetwork, of_kind
 from ..potential import Species
@@ -102,10 +102,7 @@ class SeE2A(Descriptor):
 
         Returns the largest error of a table, in units of the largest output of its network.
         """
-        table = tabulated(self.curves, self.environment.numbers, shortest)
-        if table is None:
-            raise ValueError(f"no table of these networks down to {shortest} Å is good enough; try a larger distance")
-        return table.error
+        return compress(self.curves, self.environment.numbers, shortest)
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         self.environment.prepare(graphs)

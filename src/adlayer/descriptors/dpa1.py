@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..descriptor import Descriptor
 from ..graph import Graph
-from ..kernels.deep_potential import Curves, embedded_products
+from ..kernels.deep_potential import Curves, compress, embedded_products
 from ..nn.attention import NeighborAttention, Places
 from ..nn.cutoffs import quintic_switch
 from ..nn.residual import ResidualNetwork
@@ -165,6 +165,12 @@ class DPA1(Descriptor):
             G = layer(G, cosines, ww, places.taken, env.sel[0])
         T = G.mT @ R / env.sel[0]  # [atoms, M, 4]
         return (T @ T[:, : self.axis].mT).flatten(1)
+
+    def compress(self, shortest: float = 0.5) -> float:
+        """As ``SeE2A.compress``; without attention alone are there tables."""
+        if self.layers:
+            raise TypeError("DPA1 with attention has no tables; only with layers = 0")
+        return compress(self.embedding.curves, self.environment.numbers, shortest)
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         self.environment.prepare(graphs)

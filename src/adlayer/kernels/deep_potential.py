@@ -113,6 +113,14 @@ def tabulated(curves: Curves, environments: Environments, shortest: float) -> Ta
     return table
 
 
+def compress(curves: Curves, environments: Environments, shortest: float) -> float:
+    """Tabulate curves now; the largest error of a table, in units of the largest output of its network."""
+    table = tabulated(curves, environments, shortest)
+    if table is None:
+        raise ValueError(f"no table of these networks down to {shortest} Å is good enough; try a larger distance")
+    return table.error
+
+
 def _tabulate(curves: list[Callable], start: float, end: float, dtype: torch.dtype) -> Table | None:
     nodes = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
     between = np.array([-0.9, -0.3, 0.1, 0.7])

@@ -98,11 +98,13 @@ class DeepPotential(Potential):
         self.descriptor.prepare(graphs)
 
     def compress(self, shortest: float = 0.5) -> float:
-        """Tabulate the embedding networks of ``SeE2A`` for its kernel now, which else the first evaluation does.
+        """Tabulate the embedding networks of ``SeE2A`` and ``DPA1`` now, and not when they are first evaluated.
 
         Returns the largest error of a table, in units of the largest output of its network.
 
         Args:
             shortest: distance down to which the tables reach, Å; they grow when atoms come closer.
         """
-        return max([d.compress(shortest) for d in self.descriptor.modules() if isinstance(d, SeE2A)], default=0.0)
+        seen = self.descriptor.modules()
+        tabled = [d for d in seen if isinstance(d, SeE2A) or (isinstance(d, DPA1) and not d.layers)]
+        return max((d.compress(shortest) for d in tabled), default=0.0)
