@@ -6,6 +6,8 @@ I. S. Novikov et al., Mach. Learn.: Sci. Technol. 2, 025002 (2021).
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from ase.data import atomic_numbers, covalent_radii
 from jaxtyping import Float, Int
@@ -62,9 +64,10 @@ class MTP(Potential):
         self.min_dist, self.scaling = float(min_dist), float(scaling)
         self.species = Species(elements)
         known = contractions(level)
-        for name in ("basic", "products", "depth", "scalars"):
+        for name in ("basic", "products", "scalars"):
             self.register_buffer(name, torch.from_numpy(getattr(known, name)), persistent=False)
-        self.layers = [int((known.depth <= d).sum()) for d in range(int(known.depth.max()) + 1)]
+        ends = [int((known.depth <= d).sum()) for d in range(int(known.depth.max()) + 1)]
+        self.layers = [(int((known.products[:, 3] < end).sum()), end) for end in ends]  # products and moments so far
         self.nu_max = int(known.basic[:, 1:].sum(1).max())
         n, n_mu = len(elements), 1 + int(known.basic[:, 0].max())
         generator = torch.Generator().manual_seed(0)
@@ -86,9 +89,8 @@ class MTP(Potential):
     def invariants(self, graph: Graph, z: Int[Tensor, "atoms"], w: Tensor) -> Float[Tensor, "atoms K"]:
         """The scalars ``B`` of every atom."""
         M = sum_edges(self._edge_moments(graph, z, w), graph)
-        for last, end in zip(self.layers, self.layers[1:]):
-            of = (last <= self.products[:, 3]) & (self.products[:, 3] < end)
-            x, y, times, out = self.products[of].unbind(1)
+        for (begin, last), (stop, end) in pairwise(self.layers):
+            x, y, times, out = self.products[begin:stop].unbind(1)
             values = M.index_select(1, x) * M.index_select(1, y) * times
             M = torch.cat([M, M.new_zeros(len(M), end - last).index_add(1, out - last, values)], 1)
         return M.index_select(1, self.scalars)
