@@ -3,7 +3,7 @@
     python benchmarks/dpa1_fine_tuning.py FOLDER [labels ...]
 
 FOLDER holds mlearn/{Li,Si,Cu}_train.extxyz.gz (Zuo et al., J. Phys. Chem. A 124, 731 (2020)) and
-cu-poet/cu_poet.extxyz.gz (Hernandez et al., npj Comput. Mater. 5, 112 (2019)). One small DPA-1 is fitted to 30 frames
+cu-poet/cu_poet.extxyz.gz (Hernandez et al., npj Comput. Mater. 5, 112 (2019)). One small DPA-1 is fitted to 20 frames
 of each of the three elements of the first; then, to some frames of bulk copper of the second, a new one and the one
 that knows something, each with the same number of steps. Errors are those of forces on 30 other frames of bulk copper,
 up to 1400 K, and on all its surfaces.
@@ -24,7 +24,7 @@ from adlayer.potentials.deep_potential import DeepPotential
 
 ELEMENTS = ["Li", "Si", "Cu"]
 SIZES = {"cutoff": 4.0, "embedding": [8, 16, 32], "axis": 4, "channels": 4, "layers": 1, "attention": 32}
-BEFORE, STEPS, BATCH = 30, 400, 4  # epochs; steps
+BEFORE, STEPS, BATCH = 120, 600, 2  # epochs; steps
 
 
 def frames(path: Path, n: int | None = None) -> list:
@@ -70,7 +70,7 @@ def error(potential: DeepPotential, data: list) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     folder, labels = Path(sys.argv[1]), [int(n) for n in sys.argv[2:]] or [4, 16, 64]
-    learned = [a for e in ELEMENTS for a in frames(folder / "mlearn" / f"{e}_train.extxyz.gz", 30)]
+    learned = [a for e in ELEMENTS for a in frames(folder / "mlearn" / f"{e}_train.extxyz.gz", 20)]
     start = time.process_time()
     before = train(fresh(), learned, BEFORE, 5e-3)
     print(f"fitted to {len(learned)} frames of three elements in {time.process_time() - start:.0f} s of CPU")
@@ -83,7 +83,7 @@ def main() -> None:
     for n in labels:
         epochs = max(STEPS * BATCH // n, 1)
         found = []
-        for name, potential, rate in (("scratch", fresh(), 5e-3), ("fine-tuned", before, 1e-3)):
+        for name, potential, rate in (("scratch", fresh(), 5e-3), ("fine-tuned", before, 2e-3)):
             made = train(potential, rest[:n], epochs, rate)
             found.append(f"{name} {error(made, test):.0f} and {error(made, surfaces):.0f}")
         print(f"with {n}: {', '.join(found)}", flush=True)

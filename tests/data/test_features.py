@@ -71,7 +71,7 @@ def test_what_does_not_fit_or_is_not_known_is_said(structures):
         features(descriptor, structures, derivatives="dense", memory=2e5)
     with pytest.raises(ValueError, match=r"derivatives of means \(0\.0 MB\) or no derivatives .* would fit"):
         features(descriptor, structures, derivatives="dense", memory=1e5)
-    with pytest.raises(ValueError, match="0.0 MB are free; fewer atoms would fit"):
+    with pytest.raises(ValueError, match=r"0\.0 MB are free; fewer atoms would fit"):
         features(descriptor, structures, derivatives="dense", memory=1e3)
     with pytest.raises(ValueError, match="SOAP knows Si; the structures also hold H"):
         features(catalogue(Descriptor)["SOAP"](["Si"]), structures)

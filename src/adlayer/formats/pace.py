@@ -116,9 +116,7 @@ def _from_bbasis(tree: dict) -> Potential:
 def _bond(radial, cutoff, parameters, width, end, length, prefactor, exponent, coefficients) -> dict:
     C = np.array(coefficients, float)
     if C.size and C.ndim != 3:
-        raise ValueError(
-            f"radial coefficients must have the shape [n][l][k], got {list(C.shape)}"
-        )
+        raise ValueError(f"radial coefficients must have the shape [n][l][k], got {list(C.shape)}")
     known = C.size and not np.array_equal(C, np.broadcast_to(np.eye(*C.shape[::2])[:, None], C.shape))
     return {
         **{"radial": radial, "cutoff": float(cutoff), "steepness": float(parameters[0]), "width": float(width)},

@@ -20,8 +20,9 @@ _MEMORY = 64_000_000  # bytes of a block of derivatives
 class Linear(Potential):
     """``E_i = b_Z + sum_k c_Zk (G_ik - mean_Zk) / spread_k``: for each element ``Z`` linear in the features ``G``.
 
-    Mean and spread are those of the training set, which ``prepare`` takes: a change of variables that makes ``ridge``
-    treat all features alike. Fitted by least squares. With ``Bispectrum`` it is ``SNAP``, which is faster.
+    Mean and spread are those of the training set, which ``prepare`` takes: a change of variables. The prior is that of
+    coefficients of the features themselves, so that one that hardly varies, and may vary more elsewhere, counts for
+    little. Fitted by least squares. With ``Bispectrum`` it is ``SNAP``, which is faster.
 
     Args:
         elements: chemical symbols.
@@ -82,8 +83,10 @@ class Linear(Potential):
         self.c.data.copy_(table[:, 1:])
 
     def penalty(self) -> Float[Tensor, "K"]:
-        """The energy of an element's mean environment is free."""
-        return torch.cat([torch.zeros_like(self.b)[:, None], torch.ones_like(self.c)], 1).reshape(-1).detach()
+        """``(spread_max / spread_k)²``; the energy of an element's mean environment is free."""
+        varies = self.spread.isfinite()
+        cost = torch.where(varies, (self.spread[varies].amax() / self.spread).square(), 1.0) if varies.any() else varies
+        return torch.cat([torch.zeros_like(self.b)[:, None], cost.to(self.c).expand_as(self.c)], 1).reshape(-1).detach()
 
     @torch.no_grad()
     def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:

@@ -21,7 +21,7 @@ Made = Mapping[str, "list[Atoms]"]
 class Generator(Part, ABC):
     """Makes structures. Frozen atoms carry ASE's ``FixAtoms``.
 
-    One that ``asks`` is called with ``evaluate`` as well: the method that a job learns from, or the one it studies with.
+    One that ``asks`` is called with ``evaluate`` as well: the method that a job learns from, or the one it studies.
     """
 
     asks: ClassVar[bool] = False
