@@ -11,9 +11,7 @@ box; with means other than zero the energy would depend on the order of the atom
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import partial
-from math import sqrt
+from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float, Int
@@ -21,11 +19,10 @@ from torch import Tensor, nn
 
 from ..descriptor import Descriptor
 from ..graph import Graph
-from ..kernels.deep_potential import Curves, compress, embedded_products
+from ..kernels.deep_potential import compress, embedded_products
 from ..nn.attention import NeighborAttention, Places
 from ..nn.cutoffs import quintic_switch
-from ..nn.residual import ResidualNetwork
-from .deep_potential import Environment
+from .environment import ElementEmbedding, Environment
 
 
 class DPA1(Descriptor):
@@ -174,85 +171,3 @@ class DPA1(Descriptor):
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         self.environment.prepare(graphs)
-
-
-class ElementEmbedding(nn.Module):
-    """A network of a distance and of two elements, ``g(s, t_j, t_i)`` or ``g(s) (1 + w h(t_j, t_i))``; in float64.
-
-    Args:
-        n_elements: number of elements.
-        nodes: of the layers.
-        channels: length of the vectors of the elements.
-        strip: whether elements have a network ``h`` of their own.
-        one_side: whether it is a network of the neighbor alone.
-        smooth: whether ``w`` is the switching function, and not 1.
-        activation: name of the function.
-        timestep: whether layers have timesteps.
-        generator: of the starting weights.
-        elements: the vectors of the elements, where another network has them as well.
-    """
-
-    def __init__(
-        self,
-        n_elements: int,
-        nodes: Sequence[int],
-        channels: int,
-        strip: bool,
-        one_side: bool,
-        smooth: bool,
-        activation: str,
-        timestep: bool,
-        generator: torch.Generator,
-        elements: nn.Parameter | None = None,
-    ):
-        super().__init__()
-        self.one_side, self.smooth = one_side, smooth
-        vectors = torch.randn(n_elements, channels, generator=generator, dtype=torch.float64)
-        self.elements = nn.Parameter(vectors / sqrt(n_elements + channels)) if elements is None else elements
-        n = channels if one_side else 2 * channels
-
-        def network(n_in: int) -> ResidualNetwork:
-            return ResidualNetwork([n_in, *nodes], activation, timestep, generator=generator)
-
-        self.network = network(1 if strip else 1 + n)
-        self.factors = network(n) if strip else None
-
-    def forward(
-        self,
-        s: Float[Tensor, "edges 1"],
-        w: Float[Tensor, "edges 1"],
-        center: Int[Tensor, "edges"],
-        neighbor: Int[Tensor, "edges"],
-    ) -> Float[Tensor, "edges M"]:
-        if self.factors is None:
-            return self.network(torch.cat([s, self.ends(center, neighbor)], 1))
-        h = self.gates[neighbor if self.one_side else center * len(self.elements) + neighbor]
-        return self.network(s) * (1 + (w * h if self.smooth else h))
-
-    @property
-    def gates(self) -> Float[Tensor, "kinds M"]:
-        """``h``, for each pair of elements."""
-        return self.factors(self.ends(*self.kinds))
-
-    def ends(self, center: Int[Tensor, "rows"], neighbor: Int[Tensor, "rows"]) -> Float[Tensor, "rows n"]:
-        """The vectors of elements."""
-        t = self.elements
-        return t[neighbor] if self.one_side else torch.cat([t[neighbor], t[center]], 1)
-
-    @property
-    def kinds(self) -> tuple[Int[Tensor, "kinds"], Int[Tensor, "kinds"]]:
-        """Each element as center and each as neighbor; with one side, neighbors alone."""
-        E = len(self.elements)
-        kind = torch.arange(E if self.one_side else E * E, device=self.elements.device)
-        return kind // E, kind % E
-
-    @property
-    def curves(self) -> Curves:
-        """For the kernel: a network of one number for each pair of elements, or one and the gates."""
-        if self.factors is not None and self.smooth:
-            return Curves(self, [self.network], self.one_side, self.gates)
-
-        def at(ends: tuple[Tensor, Tensor], s: Tensor) -> Tensor:
-            return self(s, torch.ones_like(s), *(x.expand(len(s)) for x in ends))
-
-        return Curves(self, [partial(at, ends) for ends in zip(*self.kinds)], self.one_side)

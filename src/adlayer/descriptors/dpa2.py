@@ -15,12 +15,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ..config import build
 from ..descriptor import Descriptor
 from ..graph import Graph, sum_edges, triplets
 from ..nn.cutoffs import quintic_switch
 from ..nn.networks import ACTIVATIONS
-from .deep_potential import Environment
-from .dpa1 import DPA1, ElementEmbedding
+from .environment import ElementEmbedding, Environment
 
 
 class DPA2(Descriptor):
@@ -87,18 +87,17 @@ class DPA2(Descriptor):
         if not 1 <= near_axis <= min(width, pair_width):
             raise ValueError(f"near_axis must be 1 to {min(width, pair_width)}, got {near_axis}")
         self.elements, self.cutoff, self.n_features = tuple(elements), float(cutoff), width + channels
-        self.wide = DPA1(
-            **{
-                "elements": elements,
-                "cutoff": cutoff,
-                "inner": inner,
-                "embedding": embedding,
-                "axis": axis,
-                "sel": sel,
-            },
-            **{"channels": channels, "strip": strip, "one_side": one_side, "layers": 0, "with_element": False},
-            **{"activation": activation, "timestep": timestep, "seed": seed},
-        )
+        wide = {
+            "elements": elements,
+            "cutoff": cutoff,
+            "inner": inner,
+            "embedding": embedding,
+            "axis": axis,
+            "sel": sel,
+        }
+        wide |= {"channels": channels, "strip": strip, "one_side": one_side, "layers": 0, "with_element": False}
+        wide |= {"sel": sel, "activation": activation, "timestep": timestep, "seed": seed}
+        self.wide = build({"DPA1": wide}, Descriptor)
         self.near = Environment(elements, near_cutoff, near_inner, near_sel, centered=False, mixed=True)
         generator = torch.Generator().manual_seed(seed + 1)
         options = strip, False, True, activation, timestep, generator

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..descriptors.deep_potential import Environment
+from ..descriptors.environment import Environment
 from ..nn.residual import ResidualNetwork
 
 ACTIVATIONS = {
