@@ -39,17 +39,21 @@ class ActiveSubspace(Fit):
 
     Args:
         least_squares: arguments of ``LeastSquares`` in both steps, such as ``ridge`` and ``weights``.
+        first: arguments that differ in the first step: with a ridge too weak for it, its channels are noise.
         rounds: how often channels are looked for; from the second time on the contracted fit itself says how
             important they are, within those it has.
     """
 
     refits_energies = True
 
-    def __init__(self, least_squares: dict | None = None, rounds: int = 1):
+    def __init__(self, least_squares: dict | None = None, rounds: int = 1, first: dict | None = None):
         if rounds < 1:
             raise ValueError(f"rounds must be at least 1, got {rounds}")
-        check_arguments(LeastSquares, least_squares or {})
-        self.method, self.rounds = LeastSquares(**(least_squares or {})), rounds
+        settings = least_squares or {}
+        for table in (settings, first or {}):
+            check_arguments(LeastSquares, table)
+        self.method, self.rounds = LeastSquares(**settings), rounds
+        self.first = LeastSquares(**(settings | (first or {})))
         self.weights, self.energies = self.method.weights, self.method.energies
 
     def check(self, potential: Potential) -> None:
@@ -68,16 +72,16 @@ class ActiveSubspace(Fit):
         progress: Progress,
         seed: int,
     ) -> Fitted:
-        def least_squares(of: Potential) -> Fitted:
-            return self.method.solve(of, train, valid, folder=folder, progress=progress, seed=seed)
+        def least_squares(method: LeastSquares, of: Potential) -> Fitted:
+            return method.solve(of, train, valid, folder=folder, progress=progress, seed=seed)
 
         model = next(p for p in leaves(potential) if p.fitted_by == type(self).__name__)
         source = build(model.first, Potential).to(model.device)
         plain = together([source if p is model else copy.deepcopy(p) for p in leaves(potential)])
-        history = [{"fit": "first", **least_squares(plain).history[0]}]
+        history = [{"fit": "first", **least_squares(self.first, plain).history[0]}]
         for k in range(self.rounds):
             model.contract(active_channels(source, model, train.structures))
-            fitted, source = least_squares(potential), model
+            fitted, source = least_squares(self.method, potential), model
             history.append({"fit": f"contracted {k + 1}", **fitted.history[0]})
         return replace(fitted, history=history)
 
