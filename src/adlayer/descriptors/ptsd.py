@@ -31,14 +31,14 @@ LETTERS = {
 class PTSD(Descriptor):
     r"""Sums over neighbors of powers of distance, spherical harmonics, angles and dihedral angles; no reference code.
 
-    | | equation, with ``R^n(r) = r^n f_c(r)`` and ``f_c = 1/2 tanh³(1 - r / r_c)`` |
-    |---|---|
-    | S1 | ``sum_j R^n(r_ij)`` |
-    | S2 | ``(sum_M |sum_j R^n(r_ij) Y_LM(r_ij)|²)^(1/2)`` |
-    | S3 | ``2^(1-zeta) sum_jk (1 + lambda cos theta_ijk)^zeta R^n(r_ij) R^m(r_ik)`` |
-    | S4 | ``2^(1-zeta) sum_jk (1 + lambda cos theta_ijk)^zeta R^n(r_ij) R^m(r_ik) R^p(r_jk)`` |
-    | S5 | ``(sum_M |sum_jk R^n(r_ij) R^m(r_ik) R^p(r_jk) (Y_LM(r_ij) + Y_LM(r_ik))|²)^(1/2)`` |
-    | S6 | ``2^(1-zeta) sum_jkl (1 + lambda cos delta_ijkl)^zeta R^n(r_ij) R^m(r_ik) R^p(r_il)`` |
+    With ``R^n(r) = r^n f_c(r)`` and ``f_c = 1/2 tanh³(1 - r / r_c)``::
+
+        S1 = sum_j R^n(r_ij)
+        S2 = (sum_M |sum_j R^n(r_ij) Y_LM(r_ij)|²)^(1/2)
+        S3 = 2^(1-zeta) sum_jk (1 + lambda cos theta_ijk)^zeta R^n(r_ij) R^m(r_ik)
+        S4 = 2^(1-zeta) sum_jk (1 + lambda cos theta_ijk)^zeta R^n(r_ij) R^m(r_ik) R^p(r_jk)
+        S5 = (sum_M |sum_jk R^n(r_ij) R^m(r_ik) R^p(r_jk) (Y_LM(r_ij) + Y_LM(r_ik))|²)^(1/2)
+        S6 = 2^(1-zeta) sum_jkl (1 + lambda cos delta_ijkl)^zeta R^n(r_ij) R^m(r_ik) R^p(r_il)
 
     Each for every element, or set of two or three elements, of the neighbors. Features have very different magnitudes:
     let the network scale them, as ``HDNNP`` does. Where atoms lie on a line (S6), or a sum of S2 or S5 vanishes by

@@ -26,12 +26,12 @@ class PINN(Potential):
 
     ``E_i = 1/2 sum_j [exp(A_i - alpha_i r_ij) - S_ij b_ij exp(B_i - beta_i r_ij)] f_c(r_ij) + W_i``
 
-    | what | | equation |
-    |---|---|---|
-    | screening | ``S_ij`` | ``prod_k (1 - f_c(x) exp(-lambda_i² x))``, ``x = r_ik + r_jk - r_ij`` |
-    | bond order | ``b_ij`` | ``(1 + sum_k a_i² S_ik (cos theta_ijk - h_i)² f_c(r_ik))^(-1/2)`` |
-    | promotion | ``W_i`` | ``-sigma_i (sum_j S_ij b_ij f_c(r_ij))^(1/2)`` |
-    | cutoff | ``f_c(r)`` | ``(R_c - r)⁴ / (d⁴ + (R_c - r)⁴)`` |
+    with screening ``S``, bond order ``b``, promotion ``W`` and cutoff ``f_c``::
+
+        S_ij   = prod_k (1 - f_c(x) exp(-lambda_i² x)), x = r_ik + r_jk - r_ij
+        b_ij   = (1 + sum_k a_i² S_ik (cos theta_ijk - h_i)² f_c(r_ik))^(-1/2)
+        W_i    = -sigma_i (sum_j S_ij b_ij f_c(r_ij))^(1/2)
+        f_c(r) = (R_c - r)⁴ / (d⁴ + (R_c - r)⁴)
 
     ``(A, alpha, B, beta, h, sigma, a, lambda)`` are global numbers, one for each pair or triple of elements, plus the
     outputs of the network for this atom. It sees ``G = asinh(shift + sum_jk P_l(cos theta_ijk) f_s(r_ij) f_s(r_ik))``,
