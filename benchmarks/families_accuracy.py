@@ -27,6 +27,7 @@ from adlayer.fitting.comparison import Compared, compare
 from adlayer.report.comparison import compare_report
 
 CUTOFF = {"Cu": (4.1, 3.7, 5.0), "Si": (4.9, 4.8, 5.0), "Li": (5.1, 4.6, 5.0)}  # SNAP, quadratic, GAP; Å
+N_SPARSE = {"Cu": 500, "Si": 1500, "Li": 500}
 TWOJMAX = {"Cu": (8, 6), "Si": (8, 8), "Li": (8, 6)}
 ENERGY = {"Cu": (1000.0, 300.0), "Si": (200.0, 100.0), "Li": (2000.0, 300.0)}
 PUBLISHED = {  # energy RMSE and MAE, meV/atom; force RMSE and MAE, meV/Å
@@ -57,7 +58,7 @@ def mlearn(folder: Path, element: str) -> tuple[dict, Dataset, Dataset]:
         }
         for k in (0, 1)
     )
-    return {"SNAP": linear, "quadratic SNAP": quadratic, "GAP": gap(CUTOFF[element][2], 500)}, train, test
+    return {"SNAP": linear, "quadratic SNAP": quadratic, "GAP": gap(CUTOFF[element][2], N_SPARSE[element])}, train, test
 
 
 def gap(cutoff: float, n_sparse: int, l_max: int = 6) -> dict:

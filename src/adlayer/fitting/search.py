@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from ..config import build, find_class, nearest
+from ..descriptor import make_descriptor
 from ..potential import make_potential
 from .fit import Fit, Fitted, Progress, default_method
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ..data import Dataset
 
 
-JUDGES = {"linear": ("Linear", {}), "kernel": ("EnvironmentGP", {"n_sparse": 200, "zeta": 2})}
+JUDGES = ("linear", "kernel")
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def search(
         minimize: ``"loss"`` (the objective of the method's weights), a metric such as ``"forces_rmse"``, ``"seconds"``
             of the fit, or several of them for a Pareto front.
         by: what judges a descriptor: ``linear``, least squares on its features, or ``kernel``, a sparse Gaussian
-            process of 200 points with the square of their product.
+            process of pairs and of environments at 100 points, which suits SOAP.
         storage: a file in which every trial is kept, and from which a search goes on.
         progress: called as ``progress(done, total, message)``.
         seed: of the sampler and of the fits.
@@ -91,7 +92,7 @@ def search(
     optuna = _optuna()
     aims = [minimize] if isinstance(minimize, str) else list(minimize)
     recipe = {"fit": None, **copy.deepcopy(dict(recipe))}
-    judged(recipe, by)
+    judged(recipe, by, train.elements)
     for path, choice in space.items():
         _check(recipe, path, choice)
     if not space:
@@ -109,7 +110,7 @@ def search(
         values = {path: _suggest(trial, path, choice) for path, choice in space.items()}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            chosen = judged(_with(recipe, values), by)
+            chosen = judged(_with(recipe, values), by, train.elements)
             potential = make_potential(chosen["potential"], train.elements)
         method = build(chosen["fit"], Fit) if chosen["fit"] else default_method(potential)
         method.weights.check_groups(train)
@@ -140,14 +141,17 @@ def _optuna():
     return optuna
 
 
-def judged(recipe: dict[str, Any], by: str) -> dict[str, Any]:
+def judged(recipe: dict[str, Any], by: str, elements: Sequence[str]) -> dict[str, Any]:
     """The recipe itself, or where it holds a descriptor, that of a quick regression on its features."""
     if "descriptor" not in recipe:
         return recipe
     if by not in JUDGES:
         raise ValueError(f"a descriptor is judged by one of {', '.join(JUDGES)}, got {by!r}{nearest(by, JUDGES)}")
-    name, arguments = JUDGES[by]
-    return {"potential": {name: {**arguments, "descriptor": recipe["descriptor"]}}, "fit": recipe["fit"]}
+    descriptor = make_descriptor(recipe["descriptor"], elements)
+    environments = {"EnvironmentGP": {"descriptor": descriptor, "n_sparse": 100}}
+    kernel = {"PairGP": {"cutoff": descriptor.cutoff}, **environments}
+    potential = kernel if by == "kernel" else {"Linear": {"descriptor": descriptor}}
+    return {"potential": potential, "fit": recipe["fit"]}
 
 
 def _sampler(optuna, name: str, seed: int, trials: int):
