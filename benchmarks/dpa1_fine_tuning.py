@@ -23,13 +23,14 @@ from adlayer.fitting.parts import leaves
 from adlayer.potentials.deep_potential import DeepPotential
 
 ELEMENTS = ["Li", "Si", "Cu"]
+KEYS = {"stress": None}  # not all have it
 SIZES = {"cutoff": 4.0, "embedding": [8, 16, 32], "axis": 4, "channels": 4, "layers": 1, "attention": 32}
 BEFORE, STEPS, BATCH = 120, 600, 2  # epochs; steps
 
 
 def frames(path: Path, n: int | None = None) -> list:
     """All frames, or some of everywhere."""
-    found = read(path).to_ase()
+    found = read(path, keys=KEYS).to_ase()
     return found if n is None else [found[k] for k in np.linspace(0, len(found) - 1, n).astype(int)]
 
 
@@ -40,7 +41,7 @@ def fresh(seed: int = 0) -> DeepPotential:
 
 def train(potential: DeepPotential, data: list, epochs: int, rate: float) -> DeepPotential:
     """Fitted to total energies less what atoms have on average, and forces."""
-    dataset = Dataset.from_ase(data)
+    dataset = Dataset.from_ase(data, keys=KEYS)
     energies = zero(potential, dataset)
     fit = GradientDescent(
         epochs, BATCH, learning_rate=rate, schedule="CosineDecay", precision="float32", energies=energies
@@ -62,7 +63,7 @@ def zero(potential: DeepPotential, dataset: Dataset) -> dict[str, float]:
 
 
 def error(potential: DeepPotential, data: list) -> float:
-    dataset = Dataset.from_ase(data)
+    dataset = Dataset.from_ase(data, keys=KEYS)
     said = Evaluator(potential, stress=False)(dataset.structures).forces
     return 1000 * float((said - dataset.labels.forces).abs().mean())
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 import pytest
 
 from adlayer import Potential, ReferenceEnergies, build, catalogue
-from adlayer.config import Part, describe, find_class, nearest
+from adlayer.config import Part, describe, find_class, nearest, with_elements
 from adlayer.potentials.lennard_jones import LennardJones
 
 
@@ -82,3 +82,17 @@ def test_nearest():
     assert nearest("chanels", ["channels", "cutoff"]) == "; did you mean 'channels'?"
     assert nearest("ace", ["ACE", "PaiNN"]) == "; did you mean 'ACE'?"
     assert nearest("zzz", ["channels"]) == ""
+
+
+def test_elements_are_told_to_every_class_that_needs_them():
+    spec = {"HDNNP": {"descriptor": {"Hybrid": {"parts": [{"ACSF": True}, {"SOAP": {"elements": ["H"]}}]}}}}
+    found = with_elements(spec, ["Si", "H"])["HDNNP"]
+    assert found["elements"] == ["Si", "H"]
+    acsf, soap = found["descriptor"]["Hybrid"]["parts"]
+    assert acsf == {"ACSF": {"elements": ["Si", "H"]}}
+    assert soap == {"SOAP": {"elements": ["H"]}}
+    assert "elements" not in spec["HDNNP"]
+    inner = with_elements({"HDNNP": {"elements": ["H", "Si"], "descriptor": {"ACSF": {}}}}, ["Si"])["HDNNP"][
+        "descriptor"
+    ]
+    assert inner["ACSF"]["elements"] == ["H", "Si"]

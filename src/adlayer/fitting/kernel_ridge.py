@@ -49,7 +49,7 @@ class KernelRidge(Fit):
 
     def __init__(
         self,
-        energy: float | None = 1e-8,
+        energy: float | None = 1e-10,
         forces: float | None = 1e-8,
         virial: float | None = 1e-8,
         sigma: float | list[float] | None = None,
