@@ -31,7 +31,7 @@ potential.PairGP = { cutoff = 4.5, n_sparse = 8 }
 fit.SparseGP = { energy = 0.01, forces = 0.1 }
 [families."a slow one"]
 potential.LennardJones = { epsilon = 0.4, sigma = 2.3, cutoff = 4.5 }
-fit.GradientDescent = { epochs = 40, batch = 1, energies = "none", save_every = 0.1 }
+fit.GradientDescent = { epochs = 24, batch = 1, energies = "none", save_every = 0.1 }
 [families.wrong]
 potential.HDNNP.descriptor.ACSF = { cutoff = 4.0 }
 fit.LeastSquares = {}
@@ -103,8 +103,8 @@ def test_killed_and_gone_on_with(here, capsys):
     out, err = capsys.readouterr()
     assert end.value.code == 0, err
     assert (job / "pairs" / "result.json").stat().st_mtime_ns == written
-    assert 0 < half_way < 40
-    assert epochs(slow) == list(range(1, 41))
+    assert 0 < half_way < 24
+    assert epochs(slow) == list(range(1, 25))
     assert "wrong failed: TypeError: LeastSquares needs a potential that is linear" in " ".join(out.split())
 
     found = {c["name"]: c for c in json.loads((job / "compare.json").read_text())["families"]}
