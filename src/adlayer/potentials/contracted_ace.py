@@ -26,10 +26,10 @@ from ..potential import PerAtom, Species
 from .cluster_potential import ClusterPotential
 
 OF_FIRST = ("order", "degree", "weight_l", "n_functions", "decay")
-FIRST = {"order": 3, "weight_l": 0.35}
 _SPACING = 0.01  # of the knots, Å
 _FALL = 2.0  # what one factor more takes from the limit of the degree
 _LOWEST = 2.0  # degree of the most important channel
+_NOTHING = 1e-10  # importance, relative to the largest, of what is no channel
 
 
 class ContractedACE(ClusterPotential):
@@ -58,7 +58,7 @@ class ContractedACE(ClusterPotential):
         pair: number of functions of the pair potential for each element of the neighbors.
         radial: bessel, agnesi, morse, inverse or chebyshev; see ``nn.radial_polynomials``.
         first: ``order``, ``degree``, ``weight_l``, ``n_functions``, ``decay`` of the ``ACE`` from which the channels
-            follow; by default one of order 3.
+            follow; by default one of order 4 at most, with as many functions as the data determine well.
     """
 
     fitted_by = "ActiveSubspace"
@@ -104,8 +104,8 @@ class ContractedACE(ClusterPotential):
         shared = {"elements": list(elements), "cutoff": cutoff, "pair": pair, "radial": radial}
         within = {"n_max": [n_radial] * 6, "l_max": [l_max] * 6}
         highest = max(10.0 - 0.5 * (len(elements) - 1), 6.0)
-        degree = {"degree": [highest, *[highest - 2.5] * 4]}
-        self.first: dict[str, Any] = {"ACE": {**FIRST, **degree, **(first or {}), **within, **shared}}
+        usual = {"order": min(order, 4), "degree": [highest - 1.5 * k for k in range(5)], "weight_l": 0.35}
+        self.first: dict[str, Any] = {"ACE": {**usual, **(first or {}), **within, **shared}}
         many = preset(radial, n_radial, float(cutoff))
         two = RadialPolynomials(pair, float(cutoff), many.transform, "repulsive")
         radii = covalent_radii[[atomic_numbers[e] for e in Species(elements).elements]]
@@ -142,10 +142,12 @@ class ContractedACE(ClusterPotential):
         self._build()
 
     def _degrees(self) -> Float[np.ndarray, "l q"]:
-        """``2 - ln s / s_max``, the mean over the elements of the center; infinite where there is no channel."""
+        """``2 - ln s / s_max``, the mean over the elements of the center that have a channel; infinite if none has."""
         s = self.importance.double().cpu().numpy()
-        with np.errstate(divide="ignore"):
-            d = -np.log(s / s.max((1, 2), keepdims=True)).mean(0)
+        s = s / np.maximum(s.max((1, 2), keepdims=True), np.finfo(float).tiny)
+        known = s > _NOTHING  # an element of few atoms has few channels, one of none has none
+        d = -np.log(np.where(known, s, 1.0)).sum(0) / np.maximum(known.sum(0), 1)
+        d[~known.any(0)] = np.inf
         return _LOWEST + d - d.min()
 
     def _lowest(self, degree: Mapping[Channel, float]) -> list[tuple[Channel, ...]]:
