@@ -1,5 +1,8 @@
 """Path integrals by i-PI: quantum oscillators, all beads in one batch, gone on with after a kill."""
 
+import signal
+import subprocess
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from ase import Atoms
 from ase.constraints import FixAtoms
 
 from adlayer import Prediction, Structures
+from adlayer.engines import ipi
 from adlayer.engines.ipi import path_integral_md
 from adlayer.structures import sum_systems
 from adlayer.units import BOLTZMANN, FS, HBAR
@@ -65,3 +69,25 @@ def test_goes_on_after_a_kill_and_is_only_read_when_done(tmp_path):
     never = Wells(atoms.positions.copy(), dies_at=1)
     again = path_integral_md(never, atoms, tmp_path, **run)
     assert np.array_equal(again.log["potential energy (eV)"], found.log["potential energy (eV)"])
+
+
+def test_goes_on_where_i_pi_itself_was_killed(tmp_path, monkeypatch):
+    """From its last checkpoint, or a whole one where it was killed while it wrote: what is found is the same."""
+    atoms = hydrogens(1)
+    run = {"temperature": T, "beads": 4, "picoseconds": 0.06, "record": 2, "frames": 20}
+    monkeypatch.setattr(subprocess.Popen, "terminate", subprocess.Popen.kill)
+    with pytest.raises(KeyboardInterrupt):
+        path_integral_md(Wells(atoms.positions.copy(), dies_at=80), atoms, tmp_path, **run)
+    (tmp_path / "RESTART").write_text((tmp_path / "ipi.restart").read_text()[:2000])
+    wells = Wells(atoms.positions.copy())
+    found = path_integral_md(wells, atoms, tmp_path, **run)
+    whole = path_integral_md(Wells(atoms.positions.copy()), atoms, tmp_path / "whole", **run)
+    assert len(wells.batches) < 90
+    assert found.log["potential energy (eV)"] == pytest.approx(whole.log["potential energy (eV)"], abs=1e-8)
+
+
+def test_an_i_pi_that_does_not_end_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess.Popen, "terminate", lambda process: None)
+    sleeper = subprocess.Popen(["sleep", "60"])
+    ipi._end(sleeper, patience=0.1)
+    assert sleeper.returncode == -signal.SIGKILL

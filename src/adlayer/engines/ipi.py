@@ -134,32 +134,46 @@ def path_integral_md(
         "timestep": timestep,
         "relaxation": relaxation,
     }
-    restart = folder / "RESTART"
     if (done := _read_log(folder)) is not None and done["step"][-1] > steps - record:
         return PathIntegral(done, folder)
-    if restart.exists():
-        text = restart.read_text()
-        before, rest = text.split("<address>", 1)
-        restart.write_text(f"{before}<address> {address} </address>{rest.split('</address>', 1)[1]}")
+    if (restart := _checkpoint(folder)) is not None:
+        before, rest = restart.split("<address>", 1)
+        (folder / "RESTART").write_text(f"{before}<address> {address} </address>{rest.split('</address>', 1)[1]}")
     else:
         (folder / "input.xml").write_text(_INPUT.format(**settings))
         _write_start(folder / "start.xyz", atoms)
     with open(folder / "ipi.log", "a") as log:
-        name = "RESTART" if restart.exists() else "input.xml"
+        name = "input.xml" if restart is None else "RESTART"
         process = subprocess.Popen([*program, name], cwd=folder, stdout=log, stderr=log)
         try:
             serve(evaluate, atoms, address, beads, process)
             process.wait(60)
         finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(60)
+            _end(process)
     done = _read_log(folder)
     reached = -1 if done is None else int(done["step"][-1])
     if process.returncode or reached <= steps - record:
         last = "".join((folder / "ipi.log").read_text().splitlines(keepends=True)[-5:])
         raise RuntimeError(f"i-PI ended after step {reached} of {steps}; the last words of {folder}/ipi.log: {last}")
     return PathIntegral(done, folder)
+
+
+def _checkpoint(folder: Path) -> str | None:
+    """The newest one that is whole: i-PI writes the first as it is told to end, the second as it goes."""
+    files = [f for f in (folder / "RESTART", folder / "ipi.restart") if f.exists()]
+    texts = (f.read_text() for f in sorted(files, key=lambda f: f.stat().st_mtime, reverse=True))
+    return next((text for text in texts if text.rstrip().endswith("</simulation>")), None)
+
+
+def _end(process: subprocess.Popen, patience: float = 10.0) -> None:
+    """Let i-PI write where it is; its threads may wait for each other forever."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _read_log(folder: Path) -> dict[str, np.ndarray] | None:
