@@ -65,6 +65,17 @@ def test_few_functions_of_these_channels_do_better_than_of_the_first_sums(alloy)
     assert errors[1] < 0.8 * errors[0]
 
 
+def test_elements_without_atoms_and_labels_of_energies_alone(alloy):
+    """Channels of an element that does not occur are none, and are left out of what is asked of the others."""
+    potential = ContractedACE(**{**BASIS, "elements": ["Cu", "Ag", "Au"]}, order=2, channels=2, n_functions=30)
+    weights = {"energy": 1.0, "forces": 0.0, "stress": 0.0}
+    fitted = ActiveSubspace({"weights": weights})(potential, alloy[0])
+    contracted = fitted.potential.parts[1]
+    assert not contracted.importance[1].any()
+    assert contracted.n_functions == 6 + 2 + 3 * 3  # pair potential, sums, products: all there are
+    assert fitted.metrics["train"]["energy_rmse"] < 0.01
+
+
 def test_beside_other_parts_and_in_committees(alloy, tmp_path):
     """It is one term of a sum; committees of draws and of fits are saved with channels and functions of their own."""
     core = LennardJones(epsilon=0.01, sigma=1.5, cutoff=4.0)

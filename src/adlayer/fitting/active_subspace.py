@@ -26,6 +26,8 @@ from .parts import leaves, together
 if TYPE_CHECKING:
     from ..data import Dataset
 
+_LABELS_EACH = 6  # for each coefficient of the first fit; half as many, and its channels follow their noise
+_FEWEST, _MOST = 50, 3000  # functions of each element in the first fit
 _ENOUGH = 4000  # atoms for averages
 _MEMORY = 256_000_000  # bytes for products of some atoms and what differentiates them
 
@@ -33,9 +35,10 @@ _MEMORY = 256_000_000  # bytes for products of some atoms and what differentiate
 class ActiveSubspace(Fit):
     """Fits a ``ContractedACE`` in two steps, each by ``LeastSquares``: a plain ``ACE``, then the contracted one.
 
-    The plain one, ``potential.first``, need not be accurate: what counts are the directions along which its energy
-    changes, and how much. Averages are over some 4000 atoms of evenly spaced frames of the training set. Other parts
-    of a ``Sum`` are treated as ``LeastSquares`` treats them.
+    Of the plain one, ``potential.first``, only the directions along which its energy changes are used, and how much. It
+    should be as good as the data allow without following them: unless its ``n_functions`` are given, there is one of
+    its coefficients for six labels. Averages are over some 4000 atoms of evenly spaced frames of the training set.
+    Other parts of a ``Sum`` are treated as ``LeastSquares`` treats them.
 
     Args:
         least_squares: arguments of ``LeastSquares`` in both steps, such as ``ridge`` and ``weights``.
@@ -76,7 +79,9 @@ class ActiveSubspace(Fit):
             return method.solve(of, train, valid, folder=folder, progress=progress, seed=seed)
 
         model = next(p for p in leaves(potential) if p.fitted_by == type(self).__name__)
-        source = build(model.first, Potential).to(model.device)
+        if model.limits is None:  # the number of coefficients will stay
+            self.method.check_memory(len(potential.coefficients))
+        source = self._first(model, train)
         plain = together([source if p is model else copy.deepcopy(p) for p in leaves(potential)])
         history = [{"fit": "first", **least_squares(self.first, plain).history[0]}]
         for k in range(self.rounds):
@@ -84,6 +89,12 @@ class ActiveSubspace(Fit):
             fitted, source = least_squares(self.method, potential), model
             history.append({"fit": f"contracted {k + 1}", **fitted.history[0]})
         return replace(fitted, history=history)
+
+    def _first(self, model: Potential, train: Dataset) -> Potential:
+        """The plain expansion, with as many functions as the data determine well."""
+        labels = sum(int((p > 0).sum()) for p in self.weights.precisions(train) if p is not None)
+        n = min(max(labels // (_LABELS_EACH * len(model.elements)), _FEWEST), _MOST)
+        return build({"ACE": {"n_functions": n, **model.first["ACE"]}}, Potential).to(model.device)
 
 
 def active_channels(source: Potential, model: Potential, structures: Structures) -> Channels:

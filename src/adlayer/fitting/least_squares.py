@@ -74,6 +74,15 @@ class LeastSquares(Fit):
         self.ridge, self.smooth, self.solver = ridge, smooth, solver
         self.weights, self.energies = Weights.of(weights, energy=30.0), energies
 
+    def check_memory(self, n_coefficients: int, atoms: int = _TOGETHER) -> None:
+        """Raise ``ValueError`` where normal equations of so many coefficients do not fit into what is free."""
+        if n_coefficients > _MANY or self.solver == "cholesky":
+            require_memory(
+                9.0 * n_coefficients**2 + 24.0 * 6 * n_coefficients * atoms,
+                f"normal equations of {n_coefficients} coefficients",
+                lambda free: f"take fewer functions: {int((free / 10) ** 0.5)} coefficients would fit",
+            )
+
     def check(self, potential: Potential) -> None:
         if not potential.linear:
             raise TypeError(
@@ -130,11 +139,7 @@ class LeastSquares(Fit):
             solver = "qr" if 2.0 * rows.n * rows.K**2 < _AFFORDABLE else "cholesky" if many else "normal"
         if solver == "cholesky":
             rows.atoms = max(rows.atoms, _TOGETHER)
-            require_memory(
-                9.0 * rows.K**2 + 24.0 * 6 * rows.K * rows.atoms,
-                f"normal equations of {rows.K} coefficients",
-                lambda free: f"take fewer functions: {int((free / 10) ** 0.5)} coefficients would fit",
-            )
+            self.check_memory(rows.K, rows.atoms)
             return NormalEquations(rows, rows.K), "Cholesky"
         if solver == "normal":
             data = reduced(triangle_by_normal_equations(rows), rows.n)
