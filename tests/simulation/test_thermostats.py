@@ -137,6 +137,7 @@ def test_masses_change_the_motion_and_not_the_place():
     frame = Atoms("OH", [[0, 0, 0], [1, 0, 0]])
     state = VelocityVerlet(masses={"H": 4.0}).init(wells, Structures.from_ase(frame), torch.Generator())
     assert state.masses.tolist() == [15.999, 4.0]
+    assert frame.get_masses().tolist() == [15.999, 1.008]  # ASE's table is as it was
     with pytest.raises(ValueError, match="'HH' is no chemical symbol; did you mean 'H'"):
         VelocityVerlet(masses={"HH": 4.0}).init(wells, Structures.from_ase(frame), torch.Generator())
     with pytest.raises(ValueError, match="above 0 amu, got -1"):

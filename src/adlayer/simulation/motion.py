@@ -165,7 +165,7 @@ def temperatures(values: float | list[float], structures: Structures) -> Float[T
 
 def _masses(structures: Structures, changed: Mapping[str, float] | None) -> Float[Tensor, "atoms"]:
     """Masses of the elements, amu, some of them changed."""
-    table = torch.as_tensor(atomic_masses).to(structures.positions)
+    table = structures.positions.new_tensor(atomic_masses)
     for symbol, mass in (changed or {}).items():
         if symbol not in atomic_numbers:
             raise ValueError(f"masses: {symbol!r} is no chemical symbol{nearest(symbol, atomic_numbers)}")
