@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "config": {"potential"},  # only to find the parts the core itself offers
     "structures": {"units"},
     "threads": set(),
+    "memory": set(),
     "neighbors": {"structures", "threads"},
     "graph": {"structures", "neighbors"},
     "nn": {"units", "config", "graph", "structures", "kernels"},
@@ -27,8 +28,8 @@ MAY_IMPORT = {
     "formats": CORE | {"descriptors", "electrostatics", "potentials", "saving"},
     "saving": CORE,
     "checks": CORE | {"saving"},
-    "data": CORE | {"saving"},
-    "fitting": CORE | {"saving", "data"},
+    "data": CORE | {"saving", "memory"},
+    "fitting": CORE | {"saving", "data", "memory"},
     "uncertainty": CORE | {"saving", "data", "fitting", "descriptors"},
     "reference": CORE | {"saving", "data"},
     "simulation": CORE | {"saving"},

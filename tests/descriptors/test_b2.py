@@ -10,7 +10,7 @@ from adlayer import Graph, evaluate
 from adlayer.data import Dataset
 from adlayer.descriptors.b2 import B2
 from adlayer.fitting import SparseGP
-from adlayer.potentials.gap import EnvironmentGP
+from adlayer.potentials.environment_gp import EnvironmentGP
 from adlayer.uncertainty import GaussianProcess
 
 

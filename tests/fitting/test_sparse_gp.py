@@ -16,7 +16,8 @@ from adlayer.fitting import LeastSquares, SparseGP, fit
 from adlayer.fitting.fit import default_method
 from adlayer.fitting.sparse_gp import check_memory
 from adlayer.nn.sparse_points import METHODS, choose_points
-from adlayer.potentials.gap import GAP, EnvironmentGP, PairGP, TripletGP
+from adlayer.potentials.environment_gp import EnvironmentGP
+from adlayer.potentials.gap import GAP, PairGP, TripletGP
 from adlayer.potentials.lennard_jones import LennardJones
 from adlayer.saving import load, save
 from adlayer.uncertainty import GaussianProcess
@@ -158,6 +159,23 @@ def test_other_descriptors(data, tmp_path):
     assert fitted.parts[1].points.shape == (10, p.descriptor.n_features)
     again = load(save(tmp_path / "p.adl", fitted))
     torch.testing.assert_close(evaluate(again, data.structures).energy, evaluate(fitted, data.structures).energy)
+
+
+def test_features_are_selected_before_points(data, tmp_path):
+    """A fit lets the descriptor choose its features by the data, and then chooses points among those."""
+    soap = {"SOAP": {"elements": ["Al", "Cu"], "cutoff": 4.0, "n_max": 3, "l_max": 2, "normalize": False}}
+    pairs = PairGP(["Al", "Cu"], 4.0, 5, delta=0.5)
+    p = pairs + EnvironmentGP(["Al", "Cu"], descriptor={"Selected": {"of": soap, "n": 12}}, n_sparse=6, zeta=2)
+    fitted = SparseGP(energies="none")(p, data).potential
+    environments = fitted.parts[1]
+    chosen = environments.descriptor.columns
+    assert not torch.equal(chosen[0], torch.arange(12))
+    assert not torch.equal(chosen[0], chosen[1])  # those of each element
+    features, z = environments.instances(Graph.of(data.structures, 4.0))
+    of_aluminum = environments.points[environments.group == 0]
+    assert float(torch.cdist(of_aluminum, features[z == 0]).amin(1).max()) < 1e-7
+    again = load(save(tmp_path / "p.adl", fitted))
+    torch.testing.assert_close(evaluate(again, data.structures).forces, evaluate(fitted, data.structures).forces)
 
 
 def test_what_fits_what(data):

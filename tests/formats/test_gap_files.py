@@ -8,7 +8,8 @@ from adlayer import Structures, evaluate
 from adlayer.formats import read_potential, write_potential
 from adlayer.formats.gap import recognizes
 from adlayer.potential import ReferenceEnergies
-from adlayer.potentials.gap import GAP, EnvironmentGP, PairGP
+from adlayer.potentials.environment_gp import EnvironmentGP
+from adlayer.potentials.gap import GAP, PairGP
 from adlayer.potentials.lennard_jones import LennardJones
 
 

@@ -10,7 +10,8 @@ from ase import Atoms
 
 from adlayer import Graph, Structures, evaluate
 from adlayer.checks import check_potential
-from adlayer.potentials.gap import GAP, EnvironmentGP, PairGP, TripletGP
+from adlayer.potentials.environment_gp import EnvironmentGP
+from adlayer.potentials.gap import GAP, PairGP, TripletGP
 
 X = np.array([[0, 0, 0], [1.9, 0, 0], [0.3, 2.0, 0], [-1.0, -0.9, 1.2], [3.2, 1.1, 0.4]])
 CUTOFF, WIDTH = 3.0, 0.8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from ..config import nearest
 from ..descriptor import Descriptor
 from ..graph import Graph
+from ..memory import gigabytes, require_memory
 from ..structures import Structures, chunks, sum_systems
 
 Derivatives = Literal["none", "sparse", "dense"]
@@ -145,7 +145,6 @@ def check_memory(
         size: of a number, bytes.
         memory: what there is, bytes; what is free if not given.
     """
-    free = available_memory() if memory is None else memory
     atoms, counts, number = structures.n_atoms, structures.counts.double(), 2.0 * size * descriptor.n_features
     # Twice, for there are the parts, and then the arrays they are put together to.
     needed = {"no derivatives": number * atoms, "means over structures": number * len(structures)}
@@ -155,28 +154,9 @@ def check_memory(
         needed["dense derivatives"] = 3 * number * float(counts.square().sum())
     plain = "means over structures" if average else "no derivatives"
     asked = plain if derivatives == "none" else "derivatives of means" if average else f"{derivatives} derivatives"
-    if needed[asked] <= free:
-        return
-    fit = [f"{name} ({_gigabytes(x)})" for name, x in sorted(needed.items(), key=lambda y: -y[1]) if x <= free]
-    ways = " or ".join(fit) or "fewer atoms"
-    raise ValueError(
-        f"{descriptor.n_features} features of {atoms} atoms, {asked}, need {_gigabytes(needed[asked])} and "
-        f"{_gigabytes(free)} are free; {ways} would fit"
-    )
 
+    def remedy(free: float) -> str:
+        fit = [f"{name} ({gigabytes(x)})" for name, x in sorted(needed.items(), key=lambda y: -y[1]) if x <= free]
+        return f"{' or '.join(fit) or 'fewer atoms'} would fit"
 
-def _gigabytes(x: float) -> str:
-    return f"{x / 1e9:.1f} GB" if x > 1e8 else f"{x / 1e6:.1f} MB"
-
-
-def available_memory() -> float:
-    """Bytes that can be had without swapping, as far as the system says."""
-    try:
-        with open("/proc/meminfo") as file:
-            return 1024.0 * next(int(line.split()[1]) for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        pass
-    try:
-        return 0.8 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return float("inf")
+    require_memory(needed[asked], f"{descriptor.n_features} features of {atoms} atoms, {asked},", remedy, memory)

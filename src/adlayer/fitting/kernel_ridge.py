@@ -15,10 +15,10 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from torch import Tensor
 
 from ..graph import Graph
+from ..memory import require_memory
 from ..nn.environment_covariance import VOIGT, Alike, axes_of, covariance
 from ..potential import Potential
 from .fit import Fit, Fitted, Progress
-from .memory import require_memory
 from .metrics import errors, predict
 from .parts import leaves, less, together
 from .weights import Weights

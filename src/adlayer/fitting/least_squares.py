@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ..config import nearest
 from ..graph import Graph
+from ..memory import require_memory
 from ..potential import Potential, ReferenceEnergies, join_penalties
 from ..structures import Structures
 from .fit import Fit, Fitted, Posterior, Progress
-from .memory import require_memory
 from .metrics import chunks
 from .normal_equations import NormalEquations
 from .parts import is_trainable, leaves, less, together

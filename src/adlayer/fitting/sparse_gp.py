@@ -24,11 +24,11 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from ..config import nearest
+from ..memory import require_memory
 from ..potential import Potential, ReferenceEnergies
 from .fit import Fit, Fitted, Posterior, Progress
 from .least_squares import Parts, Rows, graphs_of
 from .lengths import find_lengths
-from .memory import require_memory
 from .parts import leaves
 from .regression import Triangle
 from .weights import Residuals, Weights

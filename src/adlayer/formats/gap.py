@@ -17,7 +17,8 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from ..descriptors.soap import SOAP
 from ..potential import Potential, ReferenceEnergies, Sum
-from ..potentials.gap import GAP, EnvironmentGP, PairGP, TripletGP
+from ..potentials.environment_gp import EnvironmentGP
+from ..potentials.gap import GAP, PairGP, TripletGP
 from ..potentials.sparse_kernel import SparseKernel
 from ..saving import atomic
 

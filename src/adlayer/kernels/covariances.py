@@ -1,7 +1,7 @@
 """Energies of sparse Gaussian processes with their derivatives in one pass, in blocks that stay in the cache.
 
-The meaning is in ``potentials/gap.py`` and ``potentials/flare.py``; second derivatives, other devices and compilers go
-through it.
+The meaning is in ``potentials/gap.py``, ``environment_gp.py`` and ``flare.py``; second derivatives, other devices and
+compilers go through it.
 """
 
 from __future__ import annotations
