@@ -30,7 +30,7 @@ from adlayer.data import Dataset
 from adlayer.engines.ase import Calculator
 from adlayer.fitting import SparseGP
 from adlayer.potentials.flare import FLARE
-from adlayer.potentials.tabulated import tabulate
+from adlayer.tabulation import tabulate
 
 NOISE, HYPERPARAMETERS = 0.06, (0.2, 1.0, 0.001, 1.0)  # sig2, ls2, sig3, ls3
 

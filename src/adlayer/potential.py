@@ -97,6 +97,12 @@ class Potential(Part, nn.Module, ABC):
         """
         return None
 
+    def tabulated(self, shortest: float) -> Potential | None:
+        """For a family with tables or maps of its own: the same potential made faster, for distances from ``shortest``
+        on (Å); itself, where it makes them when it is evaluated. Pairs and triplets need none: see ``tabulation``.
+        """
+        return None
+
     @property
     def linear(self) -> bool:
         """Whether the energy is linear in ``coefficients``, so that ``design`` can be asked for."""

@@ -7,10 +7,12 @@ from ase.build import bulk, fcc100
 from adlayer import Graph, Structures, evaluate, kernels
 from adlayer.nn.splines import b_spline_coefficients, b_spline_weights
 from adlayer.potentials.flare import FLARE
-from adlayer.potentials.gap import GAP, TripletGP
+from adlayer.potentials.gap import TripletGP
 from adlayer.potentials.morse import Morse
+from adlayer.potentials.snap import SNAP
 from adlayer.potentials.stillinger_weber import StillingerWeber
-from adlayer.potentials.tabulated import Tabulated, tabulate
+from adlayer.potentials.tabulated import Tabulated
+from adlayer.tabulation import tabulate
 from adlayer.threads import use_threads
 
 
@@ -70,7 +72,7 @@ def test_what_else_can_be_mapped(potential, tolerance):
 
 def test_what_cannot_be_mapped_is_refused():
     with pytest.raises(ValueError, match="no sum of pairs and triplets"):
-        tabulate(GAP(["Si"], 4.0, 2, 2, n_sparse=3, pairs=3))
+        tabulate(SNAP(["Si"], twojmax=2))
     with pytest.raises(ValueError, match="any element"):
         tabulate(Morse())
 

@@ -108,3 +108,6 @@ class DeepPotential(Potential):
         seen = self.descriptor.modules()
         tabled = [d for d in seen if isinstance(d, SeE2A) or (isinstance(d, DPA1) and not d.layers)]
         return max((d.compress(shortest) for d in tabled), default=0.0)
+
+    def tabulated(self, shortest: float) -> DeepPotential | None:
+        return self if self.compress(shortest) else None

@@ -118,13 +118,23 @@ class TriangleGP(SparseKernel):
 
         return self.kernel(x, points, group) * itself(x).rsqrt()[:, None] * itself(points).rsqrt()
 
-    def triangles(self, sides: Float[Tensor, "T 3"], ijk: tuple[int, int, int]) -> Float[Tensor, "T"]:
-        """An atom's share of the energy of triangles ``(r_ij, r_ik, r_jk)``, also of such as do not close."""
-        g = int(self.triple[ijk])
+    def triangles(
+        self,
+        sides: Float[Tensor, "T 3"],
+        ijk: tuple[int, int, int],
+        coefficients: Float[Tensor, "M modes"] | None = None,
+    ) -> Float[Tensor, "T *modes"]:
+        """An atom's share of the energy of triangles ``(r_ij, r_ik, r_jk)``, also of such as do not close.
+
+        With ``coefficients`` instead of its own, in columns, several shares of each.
+        """
+        g, alpha = int(self.triple[ijk]), self.alpha.detach()
+        if coefficients is not None:
+            alpha = torch.linalg.solve_triangular(self.factor().T, coefficients, upper=True)
         of = self.group == g
-        points, weights = self.points[of], (self.delta**2 * self.alpha.detach())[of]
+        points, weights = self.points[of], (self.delta**2 * alpha)[of]
         e = torch.cat([self.kernel(x, points, g) @ weights for x in sides[:, self.order[ijk]].split(10_000)])
-        return quadratic_cutoff(sides, self.cutoff).prod(1) * e / 3
+        return torch.einsum("t,t...->t...", quadratic_cutoff(sides, self.cutoff).prod(1) / 3, e)
 
     def fading(self, x: Float[Tensor, "I D"]) -> Float[Tensor, "I"]:
         return torch.ones_like(x[:, 0])  # points do not fade: those near the cutoff say as much as others

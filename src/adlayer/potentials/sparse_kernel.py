@@ -11,7 +11,7 @@ Quiñonero-Candela and Rasmussen, J. Mach. Learn. Res. 6, 1939 (2005); Bartók a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
@@ -162,26 +162,10 @@ class SparseKernel(Potential, ABC):
 
     @torch.no_grad()
     def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
-        graph, M = graph.within(self.cutoff).to(self.dtype), len(self.alpha)
-        per_atom = 24 * M * (1 + graph.n_edges // max(graph.n_atoms, 1))
-        step = max(1, _MEMORY // max(per_atom, 1))
-        E = graph.vectors.new_zeros(graph.n_atoms, M)
-        F = E.new_zeros(graph.n_atoms, 3, M) if forces else None
-        W = E.new_zeros(graph.n_systems, 9, M) if virial else None
-        for begin in range(0, graph.n_atoms, step):
-            atoms = slice(begin, min(begin + step, graph.n_atoms))
-            edges = slice(int(graph.first[atoms.start]), int(graph.first[atoms.stop]))
-            E[atoms], G = self.slopes(graph, atoms, forces or virial)
-            i, j, v = graph.i[edges], graph.j[edges], graph.vectors[edges]
-            if forces:
-                F.index_add_(0, i, G).index_add_(0, j, G, alpha=-1)
-            if virial:
-                for s in graph.structures.system[i].unique().tolist():
-                    of = (graph.structures.system[i] == s).nonzero().flatten()
-                    W[s] += torch.einsum("ea,ebm->abm", v[of], G[of]).flatten(0, 1)
+        graph = graph.within(self.cutoff).to(self.dtype)
+        E, F, W = assembled(graph, len(self.alpha), self.slopes, forces, virial)
         energy = self.whitened(sum_systems(E, graph.structures))
-        virials = None if W is None else self.whitened(W).reshape(-1, 3, 3, M)
-        return Design(energy, None if F is None else self.whitened(F), virials)
+        return Design(energy, None if F is None else self.whitened(F), None if W is None else self.whitened(W))
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         """There are as many points as were saved."""
@@ -233,6 +217,36 @@ class SumOfKernels(Potential, ABC):
 
     def unexplained(self, graph: Graph, forces: bool = False) -> Unexplained | None:
         return self.sum.unexplained(graph, forces)
+
+
+def assembled(
+    graph: Graph, K: int, slopes: Callable, forces: bool = True, virial: bool = True
+) -> tuple[Float[Tensor, "atoms K"], Float[Tensor, "atoms 3 K"] | None, Float[Tensor, "systems 3 3 K"] | None]:
+    """Energies of atoms, forces and strain derivatives of ``K`` functions from their slopes by vectors of edges.
+
+    Args:
+        graph: who sees whom.
+        K: number of functions.
+        slopes: ``slopes(graph, atoms, forces)``, as of ``SparseKernel``: of few atoms at a time.
+        forces: whether those are wanted.
+        virial: whether those are.
+    """
+    step = max(1, _MEMORY // max(24 * K * (1 + graph.n_edges // max(graph.n_atoms, 1)), 1))
+    E = graph.vectors.new_zeros(graph.n_atoms, K)
+    F = E.new_zeros(graph.n_atoms, 3, K) if forces else None
+    W = E.new_zeros(graph.n_systems, 3, 3, K) if virial else None
+    for begin in range(0, graph.n_atoms, step):
+        atoms = slice(begin, min(begin + step, graph.n_atoms))
+        edges = slice(int(graph.first[atoms.start]), int(graph.first[atoms.stop]))
+        E[atoms], G = slopes(graph, atoms, forces or virial)
+        i, j, v = graph.i[edges], graph.j[edges], graph.vectors[edges]
+        if forces:
+            F.index_add_(0, i, G).index_add_(0, j, G, alpha=-1)
+        if virial:
+            for s in graph.structures.system[i].unique().tolist():
+                of = (graph.structures.system[i] == s).nonzero().flatten()
+                W[s] += torch.einsum("ea,ebm->abm", v[of], G[of])
+    return E, F, W
 
 
 def leaving(graph: Graph, atoms: slice) -> Graph:
