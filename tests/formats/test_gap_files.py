@@ -13,19 +13,24 @@ from adlayer.potentials.gap import GAP, PairGP
 from adlayer.potentials.lennard_jones import LennardJones
 
 
+def unpacked(table, folder):
+    for name, text in table["files"].items():
+        (folder / name).write_text(text)
+    return table["frames"]
+
+
 @pytest.fixture
 def written(reference, tmp_path):
     """The files, and the frames with what QUIP says of them."""
-    table = reference("gap.json")
-    for name, text in table["files"].items():
-        (tmp_path / name).write_text(text)
-    return tmp_path / "gap.xml", table["frames"]
+    return tmp_path / "gap.xml", unpacked(reference("gap.json"), tmp_path)
 
 
-def test_energies_forces_and_stress_are_those_of_quip(written):
-    path, frames = written
-    p = read_potential(path)
-    assert sorted(type(x).__name__ for x in p.parts) == ["EnvironmentGP", "PairGP", "ReferenceEnergies", "TripletGP"]
+@pytest.mark.parametrize(("name", "fourth"), [("gap", "TripletGP"), ("turbo_soap", None)])
+def test_energies_forces_and_stress_are_those_of_quip(reference, tmp_path, name, fourth):
+    frames = unpacked(reference(f"{name}.json"), tmp_path)
+    p = read_potential(next(tmp_path.glob("*.xml")))
+    names = ["EnvironmentGP", "PairGP", "ReferenceEnergies", *filter(None, [fourth])]
+    assert sorted(type(x).__name__ for x in p.parts) == names
     for frame in frames:
         atoms = Atoms(frame["numbers"], frame["positions"], cell=frame["cell"], pbc=True)
         said = evaluate(p, Structures.from_ase(atoms))
@@ -45,6 +50,16 @@ def test_what_is_written_reads_back(tmp_path):
     torch.testing.assert_close(after.forces, before.forces, rtol=1e-12, atol=1e-12)
 
 
+def test_turbo_is_written(reference, tmp_path):
+    """Settings and points of what QUIP fitted come back as they were."""
+    frame = unpacked(reference("turbo_soap.json"), tmp_path)[0]
+    p = read_potential(tmp_path / "turbo.xml")
+    write_potential(tmp_path / "own.xml", p)
+    atoms = Atoms(frame["numbers"], frame["positions"], cell=frame["cell"], pbc=True)
+    said = evaluate(read_potential(tmp_path / "own.xml"), Structures.from_ase(atoms))
+    assert float(said.energy[0]) == pytest.approx(frame["energy"], abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -58,6 +73,23 @@ def test_what_is_written_reads_back(tmp_path):
 )
 def test_messages(written, old, new, message):
     path, _ = written
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=message):
+        read_potential(path, "gap")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("alpha_max={3 3}", "alpha_max={3 4}", "one alpha_max for all species"),
+        ("compress_mode=trivial", "compress_mode=1_1", "not 1_1"),
+        ("atom_sigma_r={0.5 0.55}", "atom_sigma_r={0.5}", "needs 2 numbers as atom_sigma_r, got '0.5'"),
+        ("scaling_mode=polynomial", "scaling_mode=linear", "scaling_mode=polynomial"),
+    ],
+)
+def test_messages_about_turbo(reference, tmp_path, old, new, message):
+    unpacked(reference("turbo_soap.json"), tmp_path)
+    path = tmp_path / "turbo.xml"
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(ValueError, match=message):
         read_potential(path, "gap")

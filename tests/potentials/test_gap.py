@@ -92,11 +92,26 @@ def test_variance_is_prior_where_nothing_is_near_and_zero_at_points():
 
 
 def test_sum_of_covariances():
-    gap = GAP(["Si", "H"], 4.0, 2, 2, n_sparse=3, pairs=3, triplets=2)
+    """SOAP, ACE, triplets and pairs."""
+    gap = GAP(["Si", "H"], 4.0, 2, 2, n_sparse=3, pairs=3, triplets=2, clusters=3, order=2, degree=5)
     graph = Graph.of(Structures.from_ase(Atoms("SiHSiHH", X)), gap.cutoff)
     parts = sum(p(graph.within(p.cutoff)).energy for p in gap.sum.parts)
     torch.testing.assert_close(gap(graph).energy, parts)
-    assert gap.covariances().unique().tolist() == [0, 1, 2]
+    assert gap.covariances().unique().tolist() == [0, 1, 2, 3]
     before = gap.coefficients.clone()
-    gap.rescale(torch.tensor([2.0, 3.0, 0.5]))
+    gap.rescale(torch.tensor([2.0, 3.0, 0.5, 1.5]))
     torch.testing.assert_close(gap.coefficients, before)  # what they stand for has grown
+
+
+def test_a_gap_of_clusters_alone_obeys_the_laws():
+    gap = GAP(["Si", "H"], 4.0, n_sparse=0, pairs=0, clusters=3, order=3, degree=5)
+    check_potential(gap, ["forces_are_derivatives", "stress_is_derivative", "linearity", "rotation", "saving"])
+    with pytest.raises(ValueError, match="are all 0"):
+        GAP(["Si"], n_sparse=0, pairs=0)
+
+
+def test_points_that_are_alike_need_jitter():
+    p = PairGP(["H"], 3.0, 4, jitter=0.0)
+    p.place([torch.tensor([[1.0], [1.0], [2.0]], dtype=torch.float64)])
+    with pytest.raises(ValueError, match=r"3 points are too much alike for a jitter of 0; .* a jitter of 1e-10"):
+        p.factor()

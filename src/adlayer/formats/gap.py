@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from ase.data import atomic_numbers, chemical_symbols
 
-from ..descriptors.soap import SOAP
 from ..potential import Potential, ReferenceEnergies, Sum
 from ..potentials.environment_gp import EnvironmentGP
 from ..potentials.gap import GAP, PairGP, TripletGP
 from ..potentials.sparse_kernel import SparseKernel
 from ..saving import atomic
+from .gap_environments import is_true, read_environments, write_environments
 
 _SQUARED_EXPONENTIAL, _DOT_PRODUCT = "1", "2"
-_CHANGES = ("nu_r", "nu_s", "z_mix", "r_mix", "sym_mix", "k", "radial_basis", "central_reference_all_species")
+_ENVIRONMENTS = ("soap", "soap_turbo")
 
 
 def recognizes(path: str | Path) -> bool:
@@ -36,7 +36,7 @@ def recognizes(path: str | Path) -> bool:
 
 
 def read(path: str | Path) -> Potential:
-    """Read a GAP of ``distance_2b``, ``angle_3b`` and ``soap``: the sum of its covariances and reference energies.
+    """Read a GAP: the sum of its covariances (``distance_2b``, ``angle_3b``, ``soap``, ``soap_turbo``) and energies.
 
     Args:
         path: the XML file; files of sparse points are looked for beside it.
@@ -48,7 +48,7 @@ def read(path: str | Path) -> Potential:
         raise ValueError(f"{path} is not XML: {error}") from None
     if (data := root.find(".//GAP_data")) is None or not (coordinates := root.findall(".//gpCoordinates")):
         raise ValueError(f"{path} holds no GAP_data with gpCoordinates; expected a potential written by gap_fit")
-    if _is_true(data.get("do_core", "F")):
+    if is_true(data.get("do_core", "F")):
         raise ValueError(
             f"{path} adds a core potential of another format, which is not read; add it to the GAP by hand"
         )
@@ -71,11 +71,12 @@ class _Coordinate:
         self.settings = {k.strip().lower(): v.strip(" {}") for k, _, v in (w.partition("=") for w in words if "=" in w)}
         if kind not in _KINDS:
             raise ValueError(f"{path} uses the descriptor {kind!r}; those read here are {', '.join(_KINDS)}")
-        wanted = _DOT_PRODUCT if kind == "soap" else _SQUARED_EXPONENTIAL
+        environments = kind in _ENVIRONMENTS
+        wanted = _DOT_PRODUCT if environments else _SQUARED_EXPONENTIAL
         if x.get("covariance_type") != wanted:
             raise ValueError(
                 f"{path}: {kind} has covariance type {x.get('covariance_type')}; read are squared exponentials (1) of "
-                f"distance_2b and angle_3b and dot products (2) of soap"
+                f"distance_2b and angle_3b and dot products (2) of soap and soap_turbo"
             )
         self.kind, self.path = kind, path
         self.delta, self.zeta = float(x.get("signal_variance")), float(x.get("zeta", 1))
@@ -86,10 +87,12 @@ class _Coordinate:
         self.fade = torch.tensor([float(p.get("sparseCutoff", 1)) for p in points], dtype=torch.float64)
         self.points = torch.from_numpy(self._points(x, points)).reshape(len(points), int(x.get("dimensions")))
         self.theta = torch.tensor([float(t) for t in x.findtext("theta", "").split()], dtype=torch.float64)
-        names = {"distance_2b": ("z1", "z2"), "angle_3b": ("z", "z1", "z2"), "soap": ("z",)}[kind]
-        self.places = [int(self.get(n, self.get("z_center", "0") if n == "z" else "0")) for n in names]
-        species = self.get("species_z", "") if kind == "soap" else ""
+        species = self.get("species_z", "") if environments else ""
         self.species = [int(z) for z in species.split()]
+        names = {"distance_2b": ("z1", "z2"), "angle_3b": ("z", "z1", "z2"), "soap": ("z",), "soap_turbo": ()}[kind]
+        self.places = [int(self.get(n, self.get("z_center", "0") if n == "z" else "0")) for n in names]
+        if kind == "soap_turbo":
+            self.places = [self.species[int(self.get("central_index", "1")) - 1]]
         self.numbers = {*self.places, *self.species}
         if 0 in self.numbers:
             raise ValueError(f"{path}: {kind} is for any element; name them when fitting (add_species)")
@@ -111,7 +114,17 @@ class _Coordinate:
     @property
     def family(self) -> tuple:
         """Coordinates of one family are groups of one part."""
-        ignored = {"z", "z1", "z2", "z_center", "n_sparse", "theta_fac", "sparse_file", "config_type_n_sparse"}
+        ignored = {
+            "z",
+            "z1",
+            "z2",
+            "z_center",
+            "central_index",
+            "n_sparse",
+            "theta_fac",
+            "sparse_file",
+            "config_type_n_sparse",
+        }
         rest = tuple(sorted((k, v) for k, v in self.settings.items() if k not in ignored))
         return self.kind, self.delta, self.zeta, rest
 
@@ -130,34 +143,22 @@ def _triplets(cs: list[_Coordinate]) -> TripletGP:
 
 def _environments(cs: list[_Coordinate]) -> EnvironmentGP:
     c = cs[0]
-    if changed := [k for k in _CHANGES if k in c.settings and not _is_default(c.settings[k])]:
-        raise ValueError(f"{c.path}: soap with {changed[0]} = {c.settings[changed[0]]} is not read")
-    if any(z not in c.species for x in cs for z in x.places):
-        raise ValueError(f"{c.path}: soap has a center that is not among its species_Z")
     elements = [chemical_symbols[z] for z in c.species]
-    exponent = c.number("cutoff_dexp", 0)
-    soap = {
-        "elements": elements,
-        "cutoff": c.number("cutoff", 0),
-        "n_max": int(c.get("n_max", "0")),
-        "l_max": int(c.get("l_max", "0")),
-        "sigma": c.number("atom_sigma", 0),
-        "transition": c.number("cutoff_transition_width", 0.5),
-        "central_weight": c.number("central_weight", 1),
-        "normalize": _is_true(c.get("normalise", c.get("normalize", "T"))),
-        "compression": "diagonal" if _is_true(c.get("diagonal_radial", "F")) else "none",
-        "decay": [exponent, c.number("cutoff_scale", 1), c.number("cutoff_rate", 1)] if exponent else None,
-        "offset": c.number("covariance_sigma0", 0),
-    }
+    if any(z not in c.species for x in cs for z in x.places):
+        raise ValueError(f"{c.path}: {c.kind} has a center that is not among its species_Z")
+    try:
+        descriptor = read_environments(c.kind, c.settings)
+    except ValueError as error:
+        raise ValueError(f"{c.path}: {error}") from None
     part = EnvironmentGP(
-        elements, descriptor={"SOAP": soap}, n_sparse=1, delta=c.delta, zeta=c.zeta, normalize=False, jitter=1e-10
+        elements, descriptor=descriptor, n_sparse=1, delta=c.delta, zeta=c.zeta, normalize=False, jitter=1e-10
     )
     for x in cs:
         x.points = x.points[:, : part.points.shape[1]]
     return _fill(part, cs, [elements.index(chemical_symbols[x.places[0]]) for x in cs])
 
 
-_KINDS = {"distance_2b": _pairs, "angle_3b": _triplets, "soap": _environments}
+_KINDS = {"distance_2b": _pairs, "angle_3b": _triplets, "soap": _environments, "soap_turbo": _environments}
 
 
 def _common(c: _Coordinate) -> dict:
@@ -195,7 +196,8 @@ def write(path: str | Path, potential: Potential) -> None:
 
     Args:
         path: the XML file.
-        potential: ``GAP``, ``PairGP``, ``TripletGP``, ``EnvironmentGP`` of ``SOAP``, ``ReferenceEnergies``, or a sum.
+        potential: ``GAP``, ``PairGP``, ``TripletGP``, ``EnvironmentGP`` of ``SOAP`` or
+            ``TurboSOAP``, ``ReferenceEnergies``, or a sum.
     """
     path, parts = Path(path), _parts_of(potential)
     if wrong := [p for p in parts if not isinstance(p, PairGP | TripletGP | EnvironmentGP | ReferenceEnergies)]:
@@ -233,13 +235,13 @@ def write(path: str | Path, potential: Potential) -> None:
             "signal_mean": "0.0",
             "sparsified": "T",
             "n_permutations": 1,
-            "covariance_type": _DOT_PRODUCT if kind == "soap" else _SQUARED_EXPONENTIAL,
-            **({"zeta": repr(float(part.zeta))} if kind == "soap" else {}),
+            "covariance_type": _DOT_PRODUCT if kind in _ENVIRONMENTS else _SQUARED_EXPONENTIAL,
+            **({"zeta": repr(float(part.zeta))} if kind in _ENVIRONMENTS else {}),
             "n_sparseX": len(of),
             "sparseX_filename": name,
         }
         x = ElementTree.SubElement(sparse, "gpCoordinates", {key: str(value) for key, value in attributes.items()})
-        if kind != "soap":
+        if kind not in _ENVIRONMENTS:
             ElementTree.SubElement(x, "theta").text = " ".join(map(repr, part.theta[group].tolist()))
         ElementTree.SubElement(x, "descriptor").text = f"{kind} {settings}"
         ElementTree.SubElement(x, "permutation", i="1").text = " ".join(map(str, range(1, points.shape[1] + 1)))
@@ -260,8 +262,7 @@ def _coordinates(part: SparseKernel) -> list[tuple[SparseKernel, int, str, str]]
     """The groups of a part that have points, with QUIP's name and settings of each."""
     Z, found = [atomic_numbers[e] for e in part.elements], {}
     if isinstance(part, EnvironmentGP):
-        common = _soap_settings(part, Z)
-        found = {g: ("soap", f"{common} n_Z=1 Z={{{z}}}") for g, z in enumerate(Z)}
+        found = dict(enumerate(write_environments(part.descriptor, part.normalize)))
     else:
         common = f"cutoff={part.cutoff!r} cutoff_transition_width={part.transition!r}"
         for a in range(len(Z)):
@@ -272,43 +273,3 @@ def _coordinates(part: SparseKernel) -> list[tuple[SparseKernel, int, str, str]]
                     found[int(part.triple[c, a, b])] = "angle_3b", f"{common} Z={Z[c]} Z1={Z[a]} Z2={Z[b]}"
     present = set(part.group.tolist())
     return [(part, g, *words) for g, words in sorted(found.items()) if g in present]
-
-
-def _soap_settings(part: EnvironmentGP, Z: list[int]) -> str:
-    soap = part.descriptor
-    if not isinstance(soap, SOAP):
-        raise TypeError(f"a GAP file holds environments compared by SOAP, not by {type(soap).__name__}")
-    S = soap.spectrum
-    reasons = {
-        f"basis {S.basis}": S.basis != "gaussians",
-        f"compression {S.compression}": S.compression not in ("none", "diagonal"),
-        "channels": S.channels is not None,
-        "a reach other than the cutoff": S.reach != S.cutoff,
-        "an offset that is normalized with the rest": bool(part.normalize and soap.offset),
-    }
-    if wrong := [reason for reason, holds in reasons.items() if holds]:
-        raise ValueError(f"QUIP's SOAP knows no {wrong[0]}")
-    values = {
-        "cutoff": S.cutoff,
-        "cutoff_transition_width": S.transition,
-        "n_max": S.n_max,
-        "l_max": S.l_max,
-        "atom_sigma": S.sigma,
-        "central_weight": S.central_weight,
-        "normalise": "T" if soap.normalize or part.normalize else "F",
-        "diagonal_radial": "T" if S.compression == "diagonal" else "F",
-        "covariance_sigma0": soap.offset,
-        "n_species": len(Z),
-        "species_Z": f"{{{' '.join(map(str, Z))}}}",
-    }
-    if S.decay:
-        values |= dict(zip(("cutoff_dexp", "cutoff_scale", "cutoff_rate"), (int(S.decay[0]), *S.decay[1:])))
-    return " ".join(f"{key}={value}" for key, value in values.items())
-
-
-def _is_true(text: str) -> bool:
-    return text.strip().upper() in ("T", "TRUE", ".TRUE.", "YES", "1")
-
-
-def _is_default(text: str) -> bool:
-    return text.strip().upper() in ("F", "FALSE", "0", "EQUISPACED_GAUSS")

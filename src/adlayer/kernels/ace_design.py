@@ -83,6 +83,44 @@ def design(
     return E, F, W.mT.reshape(n_systems, 3, 3, K) if virial else None
 
 
+def jacobian(graph: Graph, species: Int[Tensor, "atoms"], expansion: ClusterExpansion) -> Tensor:
+    """Derivatives of the ``B_k`` of atoms by the vectors of the edges that leave them, [edges, 3, K]."""
+    vectors = graph.vectors.detach().contiguous().numpy()
+    J = np.zeros((len(vectors), 3, len(expansion.basis)), vectors.dtype)
+    first, j, species = (x.numpy() for x in (graph.first, graph.j, species))
+    _jacobian(vectors, first, j, species, tables(expansion)[0], invariants(expansion), J)
+    return torch.from_numpy(J)
+
+
+@njit(parallel=True, **fast)
+def _jacobian(vectors, first, j, species, T, B, J):
+    K, n_elements, stride = len(B.start) - 1, len(T.kinds), T.start[-1]
+    most_own = max([B.own_start[k + 1] - B.own_start[k] for k in range(K)])
+    for a in prange(len(first) - 1):
+        if first[a] == first[a + 1]:
+            continue
+        most = (first[a + 1] - first[a]) // WIDTH + n_elements
+        edges, A = room(most, T, vectors), np.empty(T.shift.shape[1], vectors.dtype)
+        dA, g = np.empty((stride, most * 3, WIDTH), vectors.dtype), np.empty((most * 3, WIDTH), vectors.dtype)
+        value, slope = np.empty(most_own, vectors.dtype), np.empty(most_own, vectors.dtype)
+        ahead = np.empty(B.factors.shape[1] + 1, vectors.dtype)
+        chunk_of = np.empty(n_elements + 1, np.int64)
+        n_chunks = gather(a, species[a], T, first, j, species, vectors, edges, 0, A)
+        _keep_slopes(T, edges, n_chunks, dA)
+        _count_chunks(edges, n_chunks, chunk_of)
+        for k in range(K):
+            own = B.own[B.own_start[k] : B.own_start[k + 1]]
+            for n in range(len(own)):
+                value[n], slope[n] = A[own[n]], 0
+            _function(B, k, value, slope, ahead)
+            _along_edges(own, slope, dA, chunk_of, g[: 3 * n_chunks])
+            for q in range(n_chunks):
+                for i in range(WIDTH):
+                    if edges.e[q, i] >= 0:
+                        for x in range(3):
+                            J[edges.e[q, i], x, k] = g[3 * q + x, i]
+
+
 @njit(parallel=True, **fast)
 def _design(vectors, first, j, species, offsets, T, B, E, F, W):
     K, n_elements, stride = len(B.start) - 1, len(T.kinds), T.start[-1]
@@ -102,9 +140,7 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
             n_chunks = gather(a, species[a], T, first, j, species, vectors, edges, 0, A)
             if differentiate:
                 _keep_slopes(T, edges, n_chunks, dA)
-            chunk_of[:] = 0
-            for q in range(n_chunks):
-                chunk_of[edges.block[q] + 1 :] += 1
+            _count_chunks(edges, n_chunks, chunk_of)
             for k in range(K):
                 column = species[a] * K + k
                 own = B.own[B.own_start[k] : B.own_start[k + 1]]
@@ -113,16 +149,31 @@ def _design(vectors, first, j, species, offsets, T, B, E, F, W):
                 E[s, column] += _function(B, k, value, slope, ahead)
                 if not differentiate:
                     continue
-                g[: 3 * n_chunks] = 0
-                for n in range(len(own)):
-                    block = own[n] // stride
-                    d, row = slope[n], dA[own[n] - block * stride]
-                    for c in range(3 * chunk_of[block], 3 * chunk_of[block + 1]):
-                        store(g[c], load(g[c]) + d * load(row[c]))
+                _along_edges(own, slope, dA, chunk_of, g[: 3 * n_chunks])
                 if len(F):
                     add_forces(g, edges, 0, n_chunks, j, a, F[column])
                 if W.shape[1]:
                     add_virial(g, edges, 0, n_chunks, W[s, column])
+
+
+@njit(**fast)
+def _count_chunks(edges, n_chunks, chunk_of):
+    """Where the chunks of each block of the ``A`` begin among those of an atom."""
+    chunk_of[:] = 0
+    for q in range(n_chunks):
+        chunk_of[edges.block[q] + 1 :] += 1
+
+
+@njit(**fast)
+def _along_edges(own, slope, dA, chunk_of, g):
+    """``dB_k/dvector`` of an atom's edges from ``dB_k/dA`` of the function's own ``A``."""
+    stride = len(dA)
+    g[:] = 0
+    for n in range(len(own)):
+        block = own[n] // stride
+        d, row = slope[n], dA[own[n] - block * stride]
+        for c in range(3 * chunk_of[block], 3 * chunk_of[block + 1]):
+            store(g[c], load(g[c]) + d * load(row[c]))
 
 
 @njit(**fast)

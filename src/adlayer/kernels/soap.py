@@ -29,14 +29,14 @@ _DEGREE = 7
 class Tables(NamedTuple):
     """A power spectrum, in arrays."""
 
-    radial: np.ndarray  # [interval, power, l n]: polynomials in -1 .. 1
+    radial: np.ndarray  # [elements or 1, interval, power, l n]: polynomials in -1 .. 1
     step: np.ndarray  # [1] intervals per Å
     weight: np.ndarray  # [5] cutoff, transition (-1: quadratic), and exponent, length, rate of the decay
     norms: np.ndarray  # [l, m]
     mixing: np.ndarray  # [channels, elements]
     pairs: np.ndarray  # [P, 2]
     factor: np.ndarray  # [P, l]
-    center: np.ndarray  # [n]
+    center: np.ndarray  # [elements, n]
 
 
 class Scratch(NamedTuple):
@@ -61,10 +61,10 @@ class Scratch(NamedTuple):
 def tables(spec: str, dtype: type) -> Tables:
     """What the kernels need to know, made once."""
     S = PowerSpectrum.of(spec)
-    n = int(np.ceil(12 * S.cutoff / S.sigma))
+    n = int(np.ceil(12 * S.cutoff / min(p.width for p in S.projections)))
     pairs, factor = S.products
     return Tables(
-        polynomials(lambda r: S.projection(r).flatten(2), S.cutoff, n).astype(dtype),
+        np.stack([polynomials(lambda r, p=p: p(r).flatten(2), S.cutoff, n) for p in S.projections]).astype(dtype),
         np.array([n / S.cutoff]),
         np.array([S.cutoff, -1.0 if S.quadratic else S.transition, *(S.decay or (0.0, 0.0, 0.0))]),
         harmonic_norms(S.l_max).astype(dtype),
@@ -136,7 +136,7 @@ def _run(mode, vectors, j, first, species, T, x, y):
 @njit(**fast)
 def room(n_chunks, T, like):
     """Room for so many chunks."""
-    L, f, n = T.norms.shape[0], T.radial.shape[2], len(T.center)
+    L, f, n = T.norms.shape[0], T.radial.shape[3], T.center.shape[1]
     Q, E = T.mixing.shape
     kind, lm = like.dtype, L * L
     return Scratch(
@@ -159,7 +159,7 @@ def room(n_chunks, T, like):
 @njit(**fast)
 def gather(atom, center, T, first, j, species, vectors, s):
     """Densities of an atom into ``A``; what its edges give goes to the scratch. Returns the number of chunks."""
-    cutoff, n_max, L = T.weight[0], len(T.center), T.norms.shape[0]
+    cutoff, n_max, L = T.weight[0], T.center.shape[1], T.norms.shape[0]
     here = 0
     for neighbor in range(T.mixing.shape[1]):
         n, begin = 0, here
@@ -186,7 +186,7 @@ def gather(atom, center, T, first, j, species, vectors, s):
             here += 1
             for q in range(begin, here):
                 s.neighbor[q] = neighbor
-                _radial(T, s.r[q], s.e[q], s.row, s.R[q], s.dR[q])
+                _radial(T, min(neighbor, len(T.radial) - 1), s.r[q], s.e[q], s.row, s.R[q], s.dR[q])
                 _harmonics(T.norms, s.r[q], s.u[q], s.Y[q], s.G[q])
             for l in range(L):
                 for n in range(n_max):
@@ -198,14 +198,14 @@ def gather(atom, center, T, first, j, species, vectors, s):
                         A[n, lm] = total(sum_)
         if neighbor == center:
             for n in range(n_max):
-                A[n, 0] += T.center[n]
+                A[n, 0] += T.center[center, n]
     return here
 
 
 @njit(**fast)
-def _radial(T, r, e, row, R, dR):
+def _radial(T, element, r, e, row, R, dR):
     """``f g_nl`` and its derivative for the edges of a chunk."""
-    n_functions = T.radial.shape[2]
+    n_functions, radial = T.radial.shape[3], T.radial[element]
     for i in range(WIDTH):
         if e[i] < 0:
             for f in range(n_functions):
@@ -213,8 +213,8 @@ def _radial(T, r, e, row, R, dR):
             continue
         w, dw = _weight(T.weight, r[i])
         x = r[i] * T.step[0]
-        k = min(int(x), len(T.radial) - 1)
-        t, table, value, slope = 2 * (x - k) - 1, T.radial[k], row[0], row[1]
+        k = min(int(x), len(radial) - 1)
+        t, table, value, slope = 2 * (x - k) - 1, radial[k], row[0], row[1]
         for f in range(n_functions):
             value[f], slope[f] = table[_DEGREE, f], 0
         for p in range(_DEGREE - 1, -1, -1):
@@ -379,7 +379,7 @@ def _jacobian(vectors, j, first, species, T, J):
 @njit(**fast)
 def _slopes(T, s, q, d, J):
     """Derivatives by one component of the vectors of one chunk: of densities, then of their products."""
-    n_max, L = len(T.center), T.norms.shape[0]
+    n_max, L = T.center.shape[1], T.norms.shape[0]
     R, dR, Y, G, u, neighbor = s.R[q], s.dR[q], s.Y[q], s.G[q, d], load(s.u[q, d]), s.neighbor[q]
     dA, row = np.empty((n_max, L * L, WIDTH), s.r.dtype), np.empty(WIDTH, s.r.dtype)
     for l in range(L):

@@ -66,6 +66,11 @@ class DensityProjection:
         """``1 / (2 sigma²)``, 1/Å²."""
         return 0.5 / self.sigma**2
 
+    @property
+    def width(self) -> float:
+        """Over which the functions vary, Å."""
+        return self.sigma
+
     def __call__(self, r: Float[Tensor, "*p"]) -> Float[Tensor, "*p l n"]:
         """``g_nl(r)`` of every distance (Å), also of zero."""
         if self.basis == "chebyshev":

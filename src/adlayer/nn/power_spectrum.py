@@ -3,7 +3,8 @@ r"""The power spectrum of smeared neighbor densities: the meaning of SOAP, in pl
     c_i,e n lm = w_0 delta_{e, e_i} g_n0(0) Y_00 + sum_{j of element e} f(r_ij) g_nl(r_ij) Y_lm(r_ij)
     p_i,ab l   = sum_m c_i,a lm c_i,b lm / sqrt(2l + 1),   times sqrt(2) for a != b,   a, b = (channel, n)
 
-or, with ``bare`` products as in FLARE's B2, neither the root nor the factor.
+or, with ``bare`` products as in FLARE's B2, neither the root nor the factor; those of turbo SOAP, whose densities are
+apart in radius and angle (``separable``), have the factor alone, and come in its order.
 
 De, Bartók, Csányi and Ceriotti, Phys. Chem. Chem. Phys. 18, 13754 (2016); compressions: Darby, Kermode and Csányi, npj
 Comput. Mater. 8, 166 (2022).
@@ -23,9 +24,10 @@ from torch import Tensor
 
 from .cutoffs import cosine_switch, quadratic_cutoff
 from .density_projection import DensityProjection
+from .separable_projection import SeparableProjection
 from .spherical_harmonics import spherical_harmonics
 
-COMPRESSIONS = ("none", "diagonal", "crossover", "mu1nu1", "mu2")
+COMPRESSIONS = ("none", "diagonal", "crossover", "mu1nu1", "mu2", "trivial")
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,16 @@ class PowerSpectrum:
     sigma: float
     reach: float
     basis: str
-    central_weight: float
+    central_weight: float | tuple[float, ...]  # of all elements, or of each
     compression: str
     channels: tuple[tuple[float, ...], ...] | None  # weight of each element in each channel
     decay: tuple[float, float, float] | None  # exponent, length, rate
     bare: bool = False  # whether products are taken as they are
     quadratic: bool = False  # whether neighbors fade as (cutoff - r)² instead
+    separable: tuple[SeparableProjection, ...] | None = None  # in place of the Gaussians, of all elements or of each
 
     def __post_init__(self):
-        _ = self.projection  # which checks the basis
+        _ = self.projections  # which checks the basis
 
     @property
     def spec(self) -> str:
@@ -60,14 +63,23 @@ class PowerSpectrum:
     def of(spec: str) -> PowerSpectrum:
         """The inverse of ``spec``."""
         table = json.loads(spec)
-        for name in ("channels", "decay"):
-            if table[name] is not None:
+        for name in ("channels", "decay", "central_weight"):
+            if isinstance(table[name], list):
                 table[name] = tuple(tuple(x) if isinstance(x, list) else x for x in table[name])
+        if table["separable"] is not None:
+            table["separable"] = tuple(SeparableProjection(**x) for x in table["separable"])
         return PowerSpectrum(**table)
 
     @cached_property
-    def projection(self) -> DensityProjection:
-        return DensityProjection(self.n_max, self.l_max, self.sigma, self.reach, self.basis)
+    def projections(self) -> tuple[DensityProjection | SeparableProjection, ...]:
+        """``g_nl`` of neighbors: one for all elements, or one for each."""
+        return self.separable or (DensityProjection(self.n_max, self.l_max, self.sigma, self.reach, self.basis),)
+
+    def radial(self, r: Float[Tensor, "edges"], element: Int[Tensor, "edges"]) -> Float[Tensor, "edges l n"]:
+        """``f(r) g_nl(r)`` of neighbors of some elements."""
+        g = [p(r) for p in self.projections]
+        g = g[0] if len(g) == 1 else torch.stack(g, 1)[torch.arange(len(r), device=r.device), element]
+        return g * self.weight(r)[:, None, None]
 
     @cached_property
     def mixing(self) -> Float[np.ndarray, "channels elements"]:
@@ -89,6 +101,10 @@ class PowerSpectrum:
                 pairs = [(a * n + k, b * n + k) for a in range(Q) for k in range(n) for b in range(a + 1)]
             case "crossover":
                 pairs = [(q * n + k, q * n + m) for q in range(Q) for k in range(n) for m in range(k + 1)]
+            case "trivial":
+                pairs = [(a, b) for a, b in combinations_with_replacement(range(Q * n), 2) if 0 in (a % n, b % n)]
+            case _ if self.separable:
+                pairs = list(combinations_with_replacement(range(Q * n), 2))
             case _:
                 pairs = sorted((b, a) for a, b in combinations_with_replacement(range(Q * n), 2))
         places = np.array(pairs)
@@ -97,7 +113,7 @@ class PowerSpectrum:
     @cached_property
     def of_l(self) -> Float[np.ndarray, "l"]:
         """Factors of the products of each l."""
-        return np.ones(self.l_max + 1) if self.bare else (2 * np.arange(self.l_max + 1) + 1) ** -0.5
+        return np.ones(self.l_max + 1) if self.bare or self.separable else (2 * np.arange(self.l_max + 1) + 1) ** -0.5
 
     @property
     def n_features(self) -> int:
@@ -112,11 +128,12 @@ class PowerSpectrum:
         return f * (rate if rate else 1.0) / (rate + (r / length) ** exponent)
 
     @cached_property
-    def center(self) -> Float[np.ndarray, "n"]:
-        """``w_0 g_n0(0) Y_00``."""
-        return (
-            self.central_weight * self.projection(torch.zeros((), dtype=torch.float64))[0].numpy() / np.sqrt(4 * np.pi)
-        )
+    def center(self) -> Float[np.ndarray, "elements n"]:
+        """``w_0 g_n0(0) Y_00`` of the elements."""
+        zero = torch.zeros((), dtype=torch.float64)
+        own = np.stack([p(zero)[0].numpy() for p in self.projections]) / np.sqrt(4 * np.pi)
+        weights = np.broadcast_to(self.central_weight, self.n_elements)
+        return weights[:, None] * np.broadcast_to(own, (self.n_elements, self.n_max))
 
     def coefficients(
         self,
@@ -128,15 +145,15 @@ class PowerSpectrum:
         """``c`` of every atom, element by element."""
         r = torch.linalg.vector_norm(vectors, dim=-1)
         l_of = torch.tensor([l for l in range(self.l_max + 1) for _ in range(2 * l + 1)], device=r.device)
-        g = self.projection(r) * self.weight(r)[:, None, None]
+        g = self.radial(r, species[j])
         Y = spherical_harmonics(self.l_max, vectors / r[:, None])
         N, E = len(species), self.n_elements
         c = r.new_zeros(N * E, len(l_of), self.n_max)
         c = c.index_add(0, i * E + species[j], Y[:, :, None] * g[:, l_of])
         own = torch.arange(N, device=r.device) * E + species
-        center = torch.zeros_like(c[:1])
-        center[0, 0] = torch.from_numpy(self.center).to(r)
-        return c.index_add(0, own, center.expand(N, -1, -1)).reshape(N, E, len(l_of), self.n_max)
+        center = c.new_zeros(E, *c.shape[1:])
+        center[:, 0] = torch.from_numpy(self.center).to(r)
+        return c.index_add(0, own, center[species]).reshape(N, E, len(l_of), self.n_max)
 
     def __call__(
         self,

@@ -106,6 +106,9 @@ class EnvironmentGP(SparseKernel):
     def kernel(self, x: Tensor, points: Tensor, group: int) -> Tensor:
         return dot_product(x, points, self.zeta)
 
+    def likeness(self, group: int, x: Tensor, points: Tensor) -> Float[Tensor, "I M"]:
+        return self.kernel(normalized(x), normalized(points), group)
+
     def fading(self, x: Float[Tensor, "I D"]) -> Float[Tensor, "I"]:
         return torch.ones_like(x[:, 0])
 
@@ -151,6 +154,10 @@ class EnvironmentGP(SparseKernel):
             weights.append(values[kept])
         made.place(points, torch.cat(weights))
         return made
+
+    def tabulated(self, shortest: float) -> EnvironmentGP | None:
+        made = self.mapped() if self.zeta == 2 else self
+        return made if len(made.points) < len(self.points) else None
 
     @torch.no_grad()
     def unexplained(self, graph: Graph, forces: bool = False) -> Unexplained | None:

@@ -224,9 +224,10 @@ def _sides(a: Float[Tensor, "T 3"], b: Float[Tensor, "T 3"]) -> Float[Tensor, "T
 
 
 class GAP(SumOfKernels):
-    """Pairs, environments by ``SOAP``, and triplets where asked for: the sum of their covariances.
+    """Pairs, environments by ``SOAP``, and triplets and clusters where asked for: the sum of their covariances.
 
-    The settings are those usual with ``gap_fit``; for others, add ``PairGP``, ``TripletGP`` and ``EnvironmentGP``.
+    Clusters are environments compared by ``ACEInvariants``. The settings are those usual with ``gap_fit``; for others,
+    add ``PairGP``, ``TripletGP`` and ``EnvironmentGP``.
 
     Args:
         elements: chemical symbols.
@@ -235,11 +236,14 @@ class GAP(SumOfKernels):
         l_max: largest l of SOAP.
         sigma: width of the Gaussians of SOAP, Å.
         zeta: sharpness of the comparison of environments.
-        n_sparse: environments kept of each element.
+        n_sparse: environments kept of each element; 0: none are compared by SOAP.
         delta: standard deviation of the energy of an environment before any data, eV.
         pairs: points for each pair of elements; 0: no pair term.
         triplets: points for each triplet of elements; 0: no triplet term.
         points: how environments are chosen; see ``nn.sparse_points``.
+        clusters: environments kept of each element that are compared by ACEInvariants; 0: none are.
+        order: largest number of neighbors in their functions.
+        degree: largest total degree of these.
     """
 
     small = {"elements": ["Si", "H"], "cutoff": 4.0, "n_max": 2, "l_max": 2, "n_sparse": 3, "pairs": 3}
@@ -257,14 +261,24 @@ class GAP(SumOfKernels):
         pairs: int = 20,
         triplets: int = 0,
         points: str = "variance",
+        clusters: int = 0,
+        order: int = 3,
+        degree: float | list = 10.0,
     ):
         super().__init__()
-        common = {"elements": elements, "cutoff": cutoff}
-        soap = {"SOAP": {**common, "n_max": n_max, "l_max": l_max, "sigma": sigma, "normalize": False}}
-        environments = {"descriptor": soap, "n_sparse": n_sparse, "delta": delta, "zeta": zeta, "points": points}
-        parts = [build({"EnvironmentGP": {**common, **environments}}, Potential)]
+        space = {"elements": elements, "cutoff": cutoff}
+
+        def environments(n: int, descriptor: dict) -> Potential:
+            process = {"n_sparse": n, "delta": delta, "zeta": zeta, "points": points}
+            return build({"EnvironmentGP": {**space, **process, "descriptor": descriptor}}, Potential)
+
+        soap = {"SOAP": {**space, "n_max": n_max, "l_max": l_max, "sigma": sigma, "normalize": False}}
+        ace = {"ACEInvariants": {**space, "order": order, "degree": degree}}
+        parts = [environments(n, of) for n, of in ((n_sparse, soap), (clusters, ace)) if n]
         parts += [TripletGP(elements, min(cutoff, 4.0), triplets)] if triplets else []
         parts += [PairGP(elements, cutoff, pairs)] if pairs else []
+        if not parts:
+            raise ValueError("a GAP needs points: n_sparse, pairs, triplets and clusters are all 0")
         self.sum = Sum(parts)
         self.cutoff, self.elements = float(cutoff), tuple(elements)
 

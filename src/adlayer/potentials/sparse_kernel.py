@@ -133,7 +133,13 @@ class SparseKernel(Potential, ABC):
 
     def factor(self) -> Float[Tensor, "M M"]:
         """``L``, lower."""
-        return torch.linalg.cholesky(self.covariance())
+        L, failed = torch.linalg.cholesky_ex(self.covariance())
+        if int(failed):
+            raise ValueError(
+                f"{type(self).__name__}: {len(L)} points are too much alike for a jitter of {self.jitter:g}; take "
+                f"fewer (n_sparse), or a jitter of {100 * self.jitter or 1e-10:g}"
+            )
+        return L
 
     linear = True
 
