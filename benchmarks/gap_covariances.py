@@ -23,7 +23,7 @@ def covariances(element: str, cutoff: float, points: int) -> dict[str, Potential
     space = {"elements": [element], "cutoff": cutoff}
     soap = {"SOAP": {**space, "n_max": 8, "l_max": 6, "normalize": False}}
     turbo = {"TurboSOAP": {**space, "n_max": 8, "l_max": 6, "normalize": False}}
-    clusters = {"ACEInvariants": {**space, "order": 3, "degree": 12}}
+    clusters = {"ACEInvariants": {**space, "order": 3, "degree": 10}}
 
     def sum_of(*descriptors: dict) -> Potential:
         share = {"n_sparse": points // len(descriptors), "delta": 0.2, "zeta": 4}

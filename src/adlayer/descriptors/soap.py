@@ -24,8 +24,8 @@ class SOAP(Descriptor):
     one density for each element. The defaults are those of QUIP's ``soap``, whose features these are, in their order.
 
     ``compression`` is one of ``none``, ``diagonal`` (``n = n'`` only), ``crossover`` (pairs of one element only),
-    ``mu1nu1`` (each element with the density of all) and ``mu2`` (the density of all alone); ``channels`` mixes
-    elements into fewer densities.
+    ``mu1nu1`` (each element with the density of all), ``mu2`` (the density of all alone) and ``trivial`` (those with
+    the first radial function of an element, as in turbo SOAP); ``channels`` mixes elements into fewer densities.
 
     Args:
         elements: chemical symbols.
