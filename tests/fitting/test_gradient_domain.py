@@ -183,7 +183,7 @@ def test_messages(data):
         GradientDomain()(SGDML(), Dataset.cat([data[:2], _lone()]))
     with pytest.raises(ValueError, match="held-out frames"):
         GradientDomain(sigma=[1.0, 2.0])(SGDML(), data)
-    with pytest.raises(MemoryError, match="or 14 frames"):
+    with pytest.raises(MemoryError, match="or 15 frames"):
         GradientDomain(memory=2.5e-4, solver="analytic")(SGDML(), data)
     with pytest.raises(RuntimeError, match="no solution within 2 steps"):
         GradientDomain(solver="iterative", steps=2)(SGDML(), data)

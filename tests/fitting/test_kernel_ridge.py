@@ -1,5 +1,3 @@
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -40,13 +38,20 @@ def data():
     return Dataset(s, Evaluator(EMT(["Cu", "Au"]))(s))
 
 
+def square(K) -> np.ndarray:
+    """Of a packed triangle."""
+    L = np.zeros((len(K), len(K)))
+    for p, panel in K:
+        L[p, : p.stop] = panel
+    return np.tril(L) + np.tril(L, -1).T
+
+
 def test_covariances_are_those_of_what_it_says(data):
     """``K a`` is what the potential of ``a`` says about energies, forces and stress of the same frames."""
     model, nothing = gold_copper(), lambda *_: None
     labels = Labels(data[:7], None, {"energy": 1e-8, "forces": 1e-8, "virial": 1e-8})
     environments = Environments(labels, model, nothing)
-    K = np.tril(covariances(environments.groups, 3.0, nothing))
-    K = K + np.tril(K, -1).T
+    K = square(covariances(environments.groups, 3.0, nothing))
     a = np.random.default_rng(0).normal(size=len(K))
     a[~labels.known] = 0.0
     environments.give(model, a, 3.0)
@@ -174,7 +179,6 @@ def test_messages(data, monkeypatch):
         FCHL(["Cu"], descriptor=FCHL19(["Au"]))
     with pytest.raises(ValueError, match="also hold Au"):
         KernelRidge()(FCHL(["Cu"], 5.0), data)
-    free = {"SC_AVPHYS_PAGES": 100, "SC_PAGE_SIZE": 4096}
-    monkeypatch.setattr(os, "sysconf", free.__getitem__)
+    monkeypatch.setattr("adlayer.memory.available_memory", lambda: 4.1e5)
     with pytest.raises(ValueError, match="10 of the 18 frames would fit"):
         KernelRidge()(gold_copper(), data[:18])

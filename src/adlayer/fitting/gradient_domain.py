@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import solve_triangular
 from torch import Tensor
 
 from ..graph import Graph
@@ -28,20 +28,23 @@ from ..nn.gradient_domain import (
 )
 from ..potential import Potential
 from .fit import Fit, Fitted, Progress
+from .packed_triangle import PackedTriangle
 from .parts import leaves, less, together
 from .weights import Weights
 
 if TYPE_CHECKING:
     from ..data import Dataset
 
+_ROWS = 512  # of the covariance that are made together
+
 
 class GradientDomain(Fit):
     """Solves ``(K + ridge) a = F`` for the forces ``F`` of all frames, ``K`` their covariance: gives ``SGDML``.
 
-    ``"analytic"``: by Cholesky decomposition of ``K``, of ``(3 atoms frames)²`` numbers. ``"iterative"``: by conjugate
-    gradients with ``K`` never held, preconditioned by its Nyström approximation from some of the frames (S. Chmiela et
-    al., Sci. Adv. 9, eadf0873 (2023)). Energies enter in a constant alone. Parts that are added to the ``SGDML`` are
-    held fixed.
+    ``"analytic"``: by Cholesky decomposition of ``K``, of ``(3 atoms frames)² / 2`` numbers. ``"iterative"``: by
+    conjugate gradients with ``K`` never held, preconditioned by its Nyström approximation from some of the frames
+    (S. Chmiela et al., Sci. Adv. 9, eadf0873 (2023)). Energies enter in a constant alone. Parts that are added to the
+    ``SGDML`` are held fixed.
 
     Args:
         sigma: length of the covariance, 1/Å, or several of which the one with the least error of held-out forces is
@@ -128,7 +131,7 @@ class GradientDomain(Fit):
     ) -> tuple[str, Float[Tensor, "M n 3"], int]:
         M, q = len(frames.x), sqrt(5) / sigma
         y, per_frame = frames.forces.reshape(-1).numpy(), 3 * frames.n
-        matrix = 8 * len(y) ** 2 / 1e9  # GB
+        matrix = PackedTriangle.bytes(len(y)) / 1e9  # GB
         solver = self.solver
         if solver == "auto":
             solver = "analytic" if matrix < self.memory else "iterative"
@@ -138,15 +141,22 @@ class GradientDomain(Fit):
                 f"choose the iterative solver, or {int(M * sqrt(self.memory / matrix))} frames"
             )
 
-        def covariance(columns: np.ndarray) -> np.ndarray:
-            matrices = (as_matrices(frames.x, frames.n), as_matrices(frames.slope, frames.n, -1.0))
-            K = force_covariance(*(m.numpy() for m in matrices), permutations.numpy(), q, columns)
-            return K.reshape(len(y), -1)
+        matrices = [as_matrices(frames.x, frames.n).numpy(), as_matrices(frames.slope, frames.n, -1.0).numpy()]
+
+        def covariance(columns: np.ndarray, stop: int = M) -> np.ndarray:
+            """Of the forces of the frames before ``stop`` with those of some."""
+            K = force_covariance(*(m[:stop] for m in matrices), permutations.numpy(), q, columns)
+            return K.reshape(stop * per_frame, -1)
 
         if solver == "analytic":
-            K = covariance(np.arange(M))
-            K[np.diag_indices_from(K)] += self.ridge
-            a, steps = cho_solve(cho_factor(K.T, overwrite_a=True, check_finite=False), y, check_finite=False), 1
+            K, some = PackedTriangle(len(y)), max(1, _ROWS // per_frame)
+            for k in range(0, M, some):
+                stop = min(k + some, M)
+                K.set_rows(k * per_frame, torch.from_numpy(covariance(np.arange(k, stop), stop)).T)
+                progress(stop, M, "covariances")
+            K.add_diagonal(self.ridge)
+            K.factor(progress)
+            a, steps = K.solve(torch.from_numpy(y)).numpy(), 1
         else:
             most = int(1e9 * self.memory / (8 * 3 * len(y) * per_frame))
             chosen = np.random.default_rng(seed).permutation(M)[: max(1, min(M, most, M // 4))]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from torch import Tensor
 
 from ..graph import Graph
@@ -20,6 +19,7 @@ from ..nn.environment_covariance import VOIGT, Alike, axes_of, covariance
 from ..potential import Potential
 from .fit import Fit, Fitted, Progress
 from .metrics import errors, predict
+from .packed_triangle import PackedTriangle
 from .parts import leaves, less, together
 from .weights import Weights
 
@@ -35,8 +35,8 @@ class KernelRidge(Fit):
 
     With energies alone (``forces=None``) it is kernel ridge regression, with forces Gaussian process regression. The
     ridge of a kind is the variance of what is not to be fitted over that of the energy of an atom; a frame of weight
-    ``w`` has ``ridge / w``. ``K`` holds as many numbers as there are pairs of labels and is solved by Cholesky
-    decomposition. Parts that are added to the ``FCHL`` are held fixed.
+    ``w`` has ``ridge / w``. ``K`` holds one number for each pair of labels and is solved by Cholesky decomposition.
+    Parts that are added to the ``FCHL`` are held fixed.
 
     Args:
         energy: ridge of energies; None leaves energies out.
@@ -90,7 +90,8 @@ class KernelRidge(Fit):
             begin = time.perf_counter()
             K = covariances(environments.groups, sigma, progress)
             middle = time.perf_counter()
-            a, row = solved(K, labels)
+            a, row = solved(K, labels, progress)
+            del K  # before the next
             row = {"sigma": sigma, **row, "features": [u.shape[1] for u in environments.axes]}
             row |= {"features_seconds": begin - start, "covariance_seconds": middle - begin}
             row["solve_seconds"] = time.perf_counter() - middle
@@ -146,7 +147,7 @@ class Labels:
         """Raise ``ValueError`` where the covariance of the labels and their derivatives do not fit."""
         R, frames = len(self.y), sum(len(part) for part in self.parts)
         slopes = sum(p.structures.n_atoms * 3 * p.structures.n_atoms / len(p) for p in self.parts) * self.forces
-        needed = 8.0 * (R**2 + slopes * n_features)
+        needed = PackedTriangle.bytes(R) + 8.0 * slopes * n_features
 
         def remedy(free: float) -> str:
             few = int(frames * (free / needed) ** 0.5)
@@ -200,39 +201,35 @@ def _blocks(labels: Labels, model: Potential, progress: Progress) -> Iterator[tu
             progress(begin + len(s), len(part), f"environments of composition {p + 1} of {len(labels.parts)}")
 
 
-def covariances(groups: list[Alike], theta: float, progress: Progress) -> Float[np.ndarray, "R R"]:
-    """Of all labels with each other; below the diagonal, what is above is left undefined."""
+def covariances(groups: list[Alike], theta: float, progress: Progress) -> PackedTriangle:
+    """Of all labels with each other."""
     sizes = [len(g) * g.n_labels for g in groups]
     ends = np.cumsum(sizes)
-    K = np.empty((ends[-1], ends[-1]))
+    K = PackedTriangle(int(ends[-1]))
     done, total = 0, sum(map(len, groups))
     for g, one in enumerate(groups):
         for f in range(len(one)):
-            row = ends[g] - sizes[g] + f * one.n_labels
-            rows, done = K[row : row + one.n_labels], done + 1
+            row, done = int(ends[g]) - sizes[g] + f * one.n_labels, done + 1
+            rows = one.x[0].new_empty(one.n_labels, row + one.n_labels)
             for h, many in enumerate(groups[: g + 1]):
                 last = f + 1 if h == g else len(many)
                 each = 8 * many.n_labels * sum(x[0].numel() for x in one.x)
                 step = max(1, int(_CACHE / each))
                 for begin in range(0, last, step):
                     block = covariance(one[f : f + 1], many[begin : min(begin + step, last)], theta)
-                    at = ends[h] - sizes[h] + begin * many.n_labels
-                    rows[:, at : at + len(block) * many.n_labels] = block.flatten(0, 1).T.numpy()
+                    at = int(ends[h]) - sizes[h] + begin * many.n_labels
+                    rows[:, at : at + len(block) * many.n_labels] = block.flatten(0, 1).T
+            K.set_rows(row, rows)
             progress(done, total, f"covariances, sigma {theta:g}")
     return K
 
 
-def solved(K: Float[np.ndarray, "R R"], labels: Labels) -> tuple[Float[np.ndarray, "R"], dict[str, float]]:
+def solved(K: PackedTriangle, labels: Labels, progress: Progress) -> tuple[Float[np.ndarray, "R"], dict[str, float]]:
     """``a``, the most probable standard deviation of the energy of an atom before any data, and how probable it is."""
-    unknown = np.flatnonzero(~labels.known)
-    K[unknown], K[:, unknown] = 0.0, 0.0
-    K[np.diag_indices_from(K)] += np.where(labels.known, labels.ridge, 1.0)
-    try:
-        factor = cho_factor(K.T, overwrite_a=True, check_finite=False)
-    except LinAlgError:
-        raise ValueError("the covariance is singular to rounding; take larger ridges or a smaller sigma") from None
-    a, n = cho_solve(factor, labels.y, check_finite=False), labels.n_known
+    K.leave_out(torch.from_numpy(~labels.known))
+    K.add_diagonal(torch.from_numpy(np.where(labels.known, labels.ridge, 1.0)))
+    log_det = K.factor(progress)
+    a, n = K.solve(torch.from_numpy(labels.y)).numpy(), labels.n_known
     variance = max(float(a @ labels.y), np.finfo(float).tiny) / n
-    log_det = 2 * float(np.log(np.diagonal(factor[0])).sum())
     log_evidence = -0.5 * (n * log(2 * pi * variance) + n + log_det)
     return a, {"rows": n, "delta": variance**0.5, "log_evidence": log_evidence}
