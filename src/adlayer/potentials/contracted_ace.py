@@ -27,7 +27,7 @@ from .cluster_potential import ClusterPotential
 
 OF_FIRST = ("order", "degree", "weight_l", "n_functions", "decay")
 _SPACING = 0.01  # of the knots, Å
-_FALL = 2.8  # what one factor more takes from the limit of the degree
+_FALL = 3.0  # what one factor more takes from the limit of the degree
 _LOWEST = 2.0  # degree of the most important channel
 _NOTHING = 1e-10  # importance, relative to the largest, of what is no channel
 
@@ -50,7 +50,7 @@ class ContractedACE(ClusterPotential):
         cutoff: Å.
         order: largest number of factors in a product (correlation order), 2 to 6.
         n_functions: number of functions per element of the center, those of lowest degree; each factor beyond the
-            second counts 2.8 more.
+            second counts 3 more.
         limits: largest degree of products of each order, 2 first, in place of ``n_functions``.
         channels: most channels of each ``l``.
         l_max: largest ``l``.
@@ -127,8 +127,13 @@ class ContractedACE(ClusterPotential):
         """What the sums are combined to."""
         return Channels(*(getattr(self, name).double().cpu() for name in Channels._fields))
 
-    def contract(self, channels: Channels) -> None:
-        """Take other channels, and the products that are of lowest degree by them; coefficients begin anew."""
+    def contract(self, channels: Channels, share: float = 1.0) -> None:
+        """Take other channels, and the products that are of lowest degree by them; coefficients begin anew.
+
+        Args:
+            channels: what the sums are combined to.
+            share: of the products that there are to be, those of lowest degree.
+        """
         for name, x in channels._asdict().items():
             setattr(self, name, x.to(getattr(self, name)))
         degree = {Channel(l, 0, q): d for (l, q), d in np.ndenumerate(self._degrees()) if np.isfinite(d)}
@@ -136,6 +141,9 @@ class ContractedACE(ClusterPotential):
             chosen = select_by_degrees(degree, [self.limits[0], *self.limits])
         else:
             chosen = self._lowest(degree)
+        if share < 1:
+            of = np.array([sum(degree[c] for c in f) + _FALL * len(f) for f in chosen])
+            chosen = [chosen[k] for k in np.flatnonzero(of <= np.quantile(of, share))]
         codes = [[c.l * self.importance.shape[2] + c.n for c in f] for f in chosen]
         padded = [code + [-1] * (self.order - len(code)) for code in codes]
         self.products = torch.tensor(padded, dtype=torch.long, device=self.products.device).reshape(-1, self.order)
