@@ -91,6 +91,7 @@ class Readout(Potential):
         super().__init__()
         descriptor = build(descriptor)
         self.cutoff, self.elements, self.descriptor = descriptor.cutoff, descriptor.elements, descriptor.double()
+        self.local = descriptor.local
         weights = torch.randn(descriptor.n_features, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         self.register_buffer("weights", weights / descriptor.n_features**0.5)
 

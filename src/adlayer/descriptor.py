@@ -19,12 +19,13 @@ class Descriptor(Part, nn.Module, ABC):
     """The interface of all descriptors: ``cutoff`` (Å), ``elements`` and ``n_features``, and ``forward``.
 
     Edges longer than ``cutoff`` may be present and must count for nothing. Features are differentiable in
-    ``graph.vectors`` to any order.
+    ``graph.vectors`` to any order; those that see more, ``local = False``, in positions and cells as well.
     """
 
     cutoff: float
     elements: tuple[str, ...]
     n_features: int
+    local: ClassVar[bool] = True  # features depend on positions through graph.vectors alone
     mixed: ClassVar[bool] = False  # features say what element the center is, so that one network can serve all elements
     small: ClassVar[dict[str, Any]] = {}  # cheap arguments: what checks, docs and examples build
 

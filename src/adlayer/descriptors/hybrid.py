@@ -40,6 +40,7 @@ class Hybrid(Descriptor):
                     f"the parts of a Hybrid need the same elements in the same order; "
                     f"{', '.join(self.elements)} and {', '.join(p.elements)} are not"
                 )
+        self.local = all(p.local for p in self.parts)
         self.mixed = any(p.mixed for p in self.parts)
         self.cutoff = max(p.cutoff for p in self.parts)
         self.n_features = sum(p.n_features for p in self.parts)

@@ -71,7 +71,7 @@ class EnvironmentGP(SparseKernel):
                 f"elements are {', '.join(elements)} but those of the descriptor {', '.join(self.descriptor.elements)}"
             )
         self.cutoff, self.elements, self.zeta = self.descriptor.cutoff, tuple(elements), zeta
-        self.continuity = getattr(self.descriptor, "continuity", 1)
+        self.continuity, self.local = getattr(self.descriptor, "continuity", 1), self.descriptor.local
         self.normalize, self.prior, self.species = normalize, prior, Species(elements)
         D = self.descriptor.n_features
         self._begin(len(elements), n_sparse, points, delta, jitter, D)

@@ -62,7 +62,7 @@ class HDNNP(Potential):
             )
         if scaling not in SCALINGS:
             raise ValueError(f"no scaling {scaling!r}{nearest(scaling, SCALINGS)}; there are {', '.join(SCALINGS)}")
-        self.elements, self.cutoff = tuple(elements), self.descriptor.cutoff
+        self.elements, self.cutoff, self.local = tuple(elements), self.descriptor.cutoff, self.descriptor.local
         self.species = Species(elements)
         self.scaling, self.scaled_to = scaling, tuple(scaled_to)
         n_features = dict.fromkeys(elements, self.descriptor.n_features)

@@ -39,6 +39,11 @@ class Linear(Potential):
     def __init__(self, elements: list[str], descriptor: Descriptor):
         super().__init__()
         self.descriptor: Descriptor = build(descriptor, Descriptor)
+        if not self.descriptor.local:
+            raise ValueError(
+                f"Linear takes descriptors of neighbors alone, and {type(self.descriptor).__name__} sees all atoms; "
+                "take EnvironmentGP or HDNNP"
+            )
         if tuple(elements) != tuple(self.descriptor.elements):
             raise ValueError(
                 f"elements are {', '.join(elements)} but those of the descriptor {', '.join(self.descriptor.elements)}"

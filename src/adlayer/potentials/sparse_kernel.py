@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -169,7 +170,10 @@ class SparseKernel(Potential, ABC):
     @torch.no_grad()
     def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
         graph = graph.within(self.cutoff).to(self.dtype)
-        E, F, W = assembled(graph, len(self.alpha), self.slopes, forces, virial)
+        if self.local:
+            E, F, W = assembled(graph, len(self.alpha), self.slopes, forces, virial)
+        else:
+            E, F, W = assembled_by_positions(graph, self.slopes, forces, virial)
         energy = self.whitened(sum_systems(E, graph.structures))
         return Design(energy, None if F is None else self.whitened(F), None if W is None else self.whitened(W))
 
@@ -253,6 +257,32 @@ def assembled(
                 of = (graph.structures.system[i] == s).nonzero().flatten()
                 W[s] += torch.einsum("ea,ebm->abm", v[of], G[of])
     return E, F, W
+
+
+@torch.enable_grad()
+def assembled_by_positions(
+    graph: Graph, slopes: Callable, forces: bool = True, virial: bool = True
+) -> tuple[Float[Tensor, "atoms K"], Float[Tensor, "atoms 3 K"] | None, Float[Tensor, "systems 3 3 K"] | None]:
+    """The same where energies depend on more than edges: one derivative of each function by all positions and strain.
+
+    Args:
+        graph: who sees whom.
+        slopes: as there; only energies are asked of it.
+        forces: whether those are wanted.
+        virial: whether strain derivatives are.
+    """
+    s = graph.structures
+    positions = s.positions.detach().requires_grad_()
+    strain = s.cell.new_zeros(s.n_systems, 3, 3).requires_grad_()
+    F = torch.eye(3).to(strain) + strain
+    strained = replace(s, positions=(positions[:, None] @ F[s.system])[:, 0], cell=s.cell.detach() @ F)
+    E, _ = slopes(graph.of_structures(strained), slice(0, graph.n_atoms), False)
+    asked = [positions] * forces + [strain] * virial
+    if not asked:
+        return E.detach(), None, None
+    found = zip(*(torch.autograd.grad(total, asked, retain_graph=True) for total in E.sum(0)))
+    found = [torch.stack(x, -1) for x in found]
+    return E.detach(), -found[0] if forces else None, found[-1] if virial else None
 
 
 def leaving(graph: Graph, atoms: slice) -> Graph:
