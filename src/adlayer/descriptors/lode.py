@@ -120,7 +120,7 @@ class LODE(Descriptor):
             products = products.flatten(2)
         else:
             a, b = self.pairs
-            products = v[:, :, a] * v[:, :, b] * torch.where(a == b, 1.0, 2**0.5).to(v)
+            products = v[:, :, a] * v[:, :, b] * torch.where(a == b, v.new_ones(()), 2**0.5)
         orders = range(self.density.l_max + 1)
         p = torch.stack([products[:, l * l : (l + 1) ** 2].sum(1) * (2 * l + 1) ** -0.5 for l in orders], -1).flatten(1)
         return normalized(p) if self.normalize else p

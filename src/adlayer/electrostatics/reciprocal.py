@@ -122,8 +122,10 @@ def open_directions(rows: Float[Tensor, "d 3"]) -> Float[Tensor, "3-d 3"]:
 
 def open_extent(positions: Float[Tensor, "atoms 3"], rows: Float[Tensor, "d 3"]) -> float:
     """At least the distance along the open directions of any two atoms, Å."""
+    if len(rows) == 3 or not len(positions):
+        return 0.0
     x = positions.detach() @ open_directions(rows.detach()).T
-    return 2 * float(torch.linalg.vector_norm(x - 0.5 * (x.amax(0) + x.amin(0)), dim=1).max()) if x.numel() else 0.0
+    return 2 * float(torch.linalg.vector_norm(x - 0.5 * (x.amax(0) + x.amin(0)), dim=1).max())
 
 
 @lru_cache(maxsize=64)
