@@ -57,7 +57,7 @@ def test_covariances_are_those_of_what_it_says(data):
     environments.give(model, a, 3.0)
     said = [Dataset(p.structures, evaluate(model, p.structures)) for p in labels.parts]
     again = Labels(Dataset.cat(said), None, {"energy": 1e-8, "forces": 1e-8, "virial": 1e-8})
-    assert labels.n_known == 7 * 13 + 6 * 6  # the cluster has no stress
+    assert labels.n_known == 7 * 10 + 6 * 6  # forces but for translations; the cluster has no stress
     np.testing.assert_allclose((K @ a)[labels.known], again.y[labels.known], rtol=0, atol=1e-8 * np.abs(again.y).max())
 
 
@@ -118,9 +118,23 @@ def test_unknown_labels_and_weights(data):
     F[16:20] = 7.0  # of the frame without weight
     changed = Dataset(data[:9].structures, labels._replace(forces=F), tuple(info))
     same = KernelRidge(energies={"Cu": 0.0, "Au": 0.0})(gold_copper(), changed)
-    assert less.history[0]["rows"] == 8 * 13 - 1
+    assert less.history[0]["rows"] == 8 * 10 - 1
     s = data[9:].structures
     torch.testing.assert_close(evaluate(less.potential, s).forces, evaluate(same.potential, s).forces)
+
+
+def test_rigid_motions_are_left_out(data, monkeypatch):
+    """Which changes nothing: no energy changes along them."""
+    free = [Atoms(a.numbers, a.positions) for a in data.structures[:8].to_ase()]
+    s = Structures.from_ase(free)
+    train = Dataset(s, Evaluator(EMT(["Cu", "Au"]), stress=False)(s))
+    method = KernelRidge(1e-6, 1e-5)  # large ridges, so that rounding does not show
+    fewer = method(gold_copper(), train)
+    monkeypatch.setattr(Labels, "_directions", lambda *_: None)
+    every = method(gold_copper(), train)
+    assert (fewer.history[0]["rows"], every.history[0]["rows"]) == (8 * 7, 8 * 13)
+    forces = [evaluate(f.potential, data[8:].structures).forces for f in (fewer, every)]
+    torch.testing.assert_close(*forces, rtol=0, atol=1e-7)
 
 
 def test_chooses_sigma(data):
@@ -180,5 +194,5 @@ def test_messages(data, monkeypatch):
     with pytest.raises(ValueError, match="also hold Au"):
         KernelRidge()(FCHL(["Cu"], 5.0), data)
     monkeypatch.setattr("adlayer.memory.available_memory", lambda: 4.1e5)
-    with pytest.raises(ValueError, match="10 of the 18 frames would fit"):
+    with pytest.raises(ValueError, match="11 of the 18 frames would fit"):
         KernelRidge()(gold_copper(), data[:18])

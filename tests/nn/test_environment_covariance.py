@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.build import molecule
 
 from adlayer import Structures
 from adlayer.descriptors.fchl19 import FCHL19
 from adlayer.graph import Graph
-from adlayer.nn.environment_covariance import Alike, axes_of, covariance, gaussian
+from adlayer.nn.environment_covariance import Alike, axes_of, covariance, gaussian, internal_directions
 from adlayer.potentials.fchl import FCHL
 
 
@@ -68,6 +69,19 @@ def test_operator_form(known, descriptor, graphs):
     F = torch.cat([d.forces.flatten(0, 1) for d in design])[:, back]
     np.testing.assert_allclose(E, of_qmllib(known, "atomic"), rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(F, of_qmllib(known, "atomic_gradient"), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(("name", "pbc", "rigid"), [("H2O", False, 6), ("H2O", True, 3), ("CO2", False, 3)])
+def test_no_feature_changes_along_rigid_motions(known, descriptor, name, pbc, rigid):
+    atoms = molecule(name)
+    atoms.set_cell([5.0, 6.0, 7.0])
+    atoms.pbc = pbc
+    s = Structures.from_ase([atoms, atoms])
+    directions = internal_directions(s)
+    assert directions.shape == (2, 9, 9 - rigid)
+    alike = Alike.of(descriptor, Graph.of(s, descriptor.cutoff), descriptor.species(s.numbers))
+    for all_of_it, part in zip(alike.v, alike.along(directions).v):
+        torch.testing.assert_close(part.square().sum(2), all_of_it.square().sum(2))
 
 
 def test_gaussian():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..graph import Graph
 from ..memory import require_memory
-from ..nn.environment_covariance import VOIGT, Alike, axes_of, covariance
+from ..nn.environment_covariance import VOIGT, Alike, axes_of, covariance, internal_directions
 from ..potential import Potential
 from .fit import Fit, Fitted, Progress
 from .metrics import errors, predict
@@ -35,8 +35,9 @@ class KernelRidge(Fit):
 
     With energies alone (``forces=None``) it is kernel ridge regression, with forces Gaussian process regression. The
     ridge of a kind is the variance of what is not to be fitted over that of the energy of an atom; a frame of weight
-    ``w`` has ``ridge / w``. ``K`` holds one number for each pair of labels and is solved by Cholesky decomposition.
-    Parts that are added to the ``FCHL`` are held fixed.
+    ``w`` has ``ridge / w``. Forces are taken along displacements that are no rigid motion: along the others there is
+    nothing to fit. ``K`` holds one number for each pair of labels and is solved by Cholesky decomposition. Parts that
+    are added to the ``FCHL`` are held fixed.
 
     Args:
         energy: ridge of energies; None leaves energies out.
@@ -109,6 +110,8 @@ class KernelRidge(Fit):
 class Labels:
     """Energies, forces and virials as one vector: frames of one composition together, labels of a frame together.
 
+    Forces of a composition are those along ``directions``, where all are known.
+
     Args:
         data: the frames.
         fixed: a part whose share is taken off.
@@ -122,20 +125,30 @@ class Labels:
         for k, z in enumerate(data.structures.numbers.split(data.structures.counts.tolist())):
             compositions.setdefault(tuple(sorted(z.tolist())), []).append(k)
         self.parts = [data[ks] for ks in compositions.values()]
-        y, ridge = zip(*(self._rows(part, fixed, ridges) for part in self.parts))
+        self.directions = [self._directions(part) for part in self.parts]
+        y, ridge = zip(*(self._rows(*part, fixed, ridges) for part in zip(self.parts, self.directions)))
         y, ridge = torch.cat([x.flatten() for x in y]), torch.cat([x.flatten() for x in ridge])
         self.known = (y.isfinite() & ridge.isfinite()).numpy()
         self.y, self.ridge = np.where(self.known, y, 0.0), ridge.numpy()
         self.n_known = int(self.known.sum())
 
-    def _rows(self, part: Dataset, fixed: Potential | None, ridges: dict) -> tuple[Tensor, Tensor]:
+    def _directions(self, part: Dataset) -> Float[Tensor, "S C Q"] | None:
+        """None where forces are labels component by component, since some are not known."""
+        if self.forces and bool(part.labels.forces.isfinite().all()):
+            return internal_directions(part.structures.to(torch.float64))
+        return None
+
+    def _rows(
+        self, part: Dataset, directions: Tensor | None, fixed: Potential | None, ridges: dict
+    ) -> tuple[Tensor, Tensor]:
         """Labels and their ridges, ``[frames, labels]``."""
         s, S = part.structures, len(part)
         labels = part.labels if fixed is None else less(part.labels, fixed, Graph.of(s, fixed.cutoff))
         used = labels.energy is not None and ridges["energy"] is not None
         columns = {"energy": labels.energy[:, None] if used else s.cell.new_full((S, 1), torch.nan)}
         if self.forces:
-            columns["forces"] = labels.forces.reshape(S, -1)
+            F = labels.forces.double().reshape(S, 1, -1)
+            columns["forces"] = (F if directions is None else F @ directions)[:, 0]
         if self.virial:
             W = labels.stress * s.measure[:, None, None]
             columns["virial"] = torch.stack([W[:, a, b] for a, b in VOIGT], 1)
@@ -197,7 +210,9 @@ def _blocks(labels: Labels, model: Potential, progress: Progress) -> Iterator[tu
         for begin in range(0, len(part), step):
             s = part.structures[list(range(begin, min(begin + step, len(part))))].to(torch.float64)
             z = model.species(s.numbers)
-            yield p, Alike.of(model.descriptor, Graph.of(s, model.cutoff), z, labels.forces, labels.virial)
+            alike = Alike.of(model.descriptor, Graph.of(s, model.cutoff), z, labels.forces, labels.virial)
+            along = labels.directions[p]
+            yield p, alike if along is None else alike.along(along[begin : begin + len(s)])
             progress(begin + len(s), len(part), f"environments of composition {p + 1} of {len(labels.parts)}")
 
 

@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..graph import Graph
+from ..structures import Structures
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
@@ -79,6 +80,12 @@ class Alike:
         """With the features of each element projected."""
         return Alike([x @ u for x, u in zip(self.x, axes)], [v @ u for v, u in zip(self.v, axes)])
 
+    def along(self, directions: Float[Tensor, "S C Q"]) -> Alike:
+        """With changes along some directions in place of those by the first ``C`` labels."""
+        C = directions.shape[1]
+        along = [torch.einsum("sncd,scq->snqd", v[:, :, :C], directions) for v in self.v]
+        return Alike(self.x, [torch.cat([f, v[:, :, C:]], 2) for f, v in zip(along, self.v)])
+
     @staticmethod
     def cat(parts: list[Alike]) -> Alike:
         """One after another."""
@@ -120,6 +127,24 @@ class Alike:
                 v[:, v.shape[1] - 6 + k] = W[:, a, b]
         x, v = descriptor(graph)[order].view(S, n, D), v[order].view(S, n, v.shape[1], D)
         return Alike(list(x.split(counts, dim=1)), list(v.split(counts, dim=1)))
+
+
+def internal_directions(structures: Structures) -> Float[Tensor, "S C Q"]:
+    """Orthonormal displacements of the atoms at right angles to rigid motions, along which no energy changes.
+
+    Rotations are among those unless a structure is periodic, or its atoms are in line.
+
+    Args:
+        structures: of equally many atoms.
+    """
+    S, n = len(structures), structures.n_atoms // len(structures)
+    R = structures.positions.view(S, n, 3)
+    R = R - R.mean(1, keepdim=True)
+    rigid = torch.eye(3).to(R).repeat(S, n, 1)
+    if not bool(structures.pbc.any()) and n > 2 and bool((torch.linalg.svdvals(R)[:, 1] > 0.1).all()):  # Å
+        turned = torch.linalg.cross(torch.eye(3).to(R).view(1, 1, 3, 3), R[:, :, None], dim=-1)  # [S, n, axis, 3]
+        rigid = torch.cat([rigid, turned.mT.reshape(S, 3 * n, 3)], 2)
+    return torch.linalg.qr(rigid, mode="complete").Q[:, :, rigid.shape[2] :]
 
 
 def axes_of(blocks: Iterable[Alike], tolerance: float = 1e-13) -> list[Float[Tensor, "D d"]]:
