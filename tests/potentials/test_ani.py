@@ -9,6 +9,7 @@ from adlayer.checks import check_descriptor, check_potential
 from adlayer.data import Dataset
 from adlayer.descriptors.aev import AEV
 from adlayer.fitting import GradientDescent
+from adlayer.formats import read_potential, write_potential
 from adlayer.graph import Graph
 from adlayer.potential import Evaluator
 from adlayer.potentials.ani import ANI
@@ -76,6 +77,22 @@ def test_learns(rng):
     test = data[12:]
     error = (evaluate(fitted, test.structures).forces - test.labels.forces).abs().mean()
     assert error < 0.125 * test.labels.forces.abs().mean()
+
+
+def test_standardized(silicon_structures, tmp_path):
+    """Networks see features of mean 0 and spread 1 at most, once and for all; TorchANI's know nothing of that."""
+    made = ANI(**{**ANI.small, "activation": "celu", "members": 1, "standardize": True})
+    graph = Graph.of(silicon_structures, made.cutoff)
+    made.prepare([graph])
+    G, of = made.descriptor(graph), made.species(graph.numbers) == 0
+    x = (G[of] - made.mean[0]) / made.spread[0]
+    torch.testing.assert_close(x.mean(0), torch.zeros_like(x[0]), rtol=0, atol=1e-10)
+    assert 0.99 < float(x.std(0).max()) < 1
+    write_potential(tmp_path / "model.pt", made, "torchani")
+    torch.testing.assert_close(read_potential(tmp_path / "model.pt")(graph).energy, made(graph).energy)
+    before = made.spread.clone()
+    made.prepare([Graph.of(silicon_structures[0], made.cutoff)])
+    assert torch.equal(made.spread, before)
 
 
 def test_messages():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from ..nn.networks import MLP, PerElement
 from ..potential import PerAtom, Potential, Prediction, Species, evaluate
 from ..structures import sum_systems
 
+_FLOOR = 1e-4  # variance of features that hardly vary, relative to the largest
 NODES_1X = {"H": (160, 128, 96), "C": (144, 112, 96), "N": (128, 112, 96), "O": (128, 112, 96)}
 NODES_2X = {"H": (256, 192, 160), "C": (224, 192, 160), "N": (192, 160, 128), "O": (192, 160, 128)}
 
@@ -37,6 +38,8 @@ class ANI(Potential):
         activation: of the hidden layers; celu is that of ANI (``alpha`` of 0.1).
         members: how many networks there are for each element.
         seed: of the starting weights.
+        standardize: whether networks see features less their mean and over their spread, both those of the atoms of an
+            element in the first training set: it takes several times fewer epochs.
     """
 
     # The curvature of CELU jumps, for which the quadrature within the law of conservation is too coarse.
@@ -57,6 +60,7 @@ class ANI(Potential):
         activation: str = "celu",
         members: int = 1,
         seed: int = 0,
+        standardize: bool = False,
     ):
         super().__init__()
         self.descriptor: AEV = build(descriptor, AEV) or AEV(elements, cutoff)
@@ -76,6 +80,10 @@ class ANI(Potential):
 
         self.members = nn.ModuleList(PerElement([network(e) for e in elements]) for _ in range(members))
         self.register_buffer("energies", torch.zeros(len(self.elements), dtype=torch.float64))  # E_Z, eV
+        self.standardize, shape = standardize, (len(self.elements), self.descriptor.n_features)
+        if standardize:
+            self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+            self.register_buffer("spread", torch.ones(shape, dtype=torch.float64))
 
     @classmethod
     def ani_1x(cls, elements: Sequence[str] = ("H", "C", "N", "O"), **arguments: Any) -> ANI:
@@ -96,7 +104,24 @@ class ANI(Potential):
         """Energies of the atoms as each member has them, eV."""
         species = self.species(graph.numbers)
         G = self.descriptor(graph)
+        if self.standardize:
+            G = (G - self.mean[species]) / self.spread[species]
         return torch.stack([N(G, species) for N in self.members], -1) + self.energies[species][:, None]
+
+    @torch.no_grad()
+    def prepare(self, graphs: Iterable[Graph]) -> None:
+        """Take mean and spread of the features once: what networks that have learned see must not change."""
+        if not self.standardize or bool((self.spread != 1).any()):
+            return
+        found: list[list[Tensor]] = [[] for _ in self.elements]
+        for graph in graphs:
+            G, species = self.descriptor(graph.to(self.dtype)), self.species(graph.numbers)
+            for k, rows in enumerate(found):
+                rows.append(G[species == k])
+        for k, rows in enumerate(found):
+            if len(G := torch.cat(rows)) > 1:
+                variance = G.var(0)
+                self.mean[k], self.spread[k] = G.mean(0), (variance + _FLOOR * variance.max()).sqrt()
 
     def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction | None:
         if len(self.members) == 1:

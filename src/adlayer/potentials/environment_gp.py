@@ -123,8 +123,14 @@ class EnvironmentGP(SparseKernel):
             return E, None
         J = self.descriptor.jacobian(graph)
         J = normalized_slope(raw[graph.i], J) if self.normalize else J
-        G = J @ self.points.T
-        return E, G.mul_((self.zeta * power(k, self.zeta - 1) * same)[graph.i][:, None])
+        G = J.new_zeros(*J.shape[:2], len(self.points))
+        slope, center = self.zeta * power(k, self.zeta - 1) * same, z[graph.i]
+        for g in range(self.n_groups):  # the points of other elements are as far away as can be
+            edges, of = (x.nonzero().flatten() for x in (center == g, self.group == g))
+            if len(edges) and len(of):
+                of = slice(int(of[0]), int(of[-1]) + 1)
+                G[edges, :, of] = (J[edges] @ self.points[of].T).mul_(slope[graph.i[edges], None, of])
+        return E, G
 
     def factor(self) -> Float[Tensor, "M M"]:
         """``L`` of the covariance of the points, or of ``delta²`` alone where their weights have the prior."""
