@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -38,11 +38,34 @@ class Descriptor(Part, nn.Module, ABC):
 
         For descriptors that see an atom's own edges alone, so that one backward pass serves all atoms.
         """
+        if not self.local:
+            raise TypeError(
+                f"{type(self).__name__} sees more than edges; it has derivatives by positions, not by edges"
+            )
         with torch.enable_grad():
             vectors = graph.vectors.detach().requires_grad_()
             total = self(graph.with_vectors(vectors)).sum(0)
             columns = [torch.autograd.grad(x, vectors, retain_graph=True)[0] for x in total]
         return torch.stack(columns, -1)
+
+    def along_positions(self, graph: Graph) -> Iterator[tuple[int, int, Float[Tensor, "atoms features"]]]:
+        """For each place of an atom in its structure and each direction, derivatives of all features by that position.
+
+        For descriptors that see more than edges; each is a product with the Jacobian, by a backward pass of the
+        backward pass.
+        """
+        s = graph.structures
+        with torch.enable_grad():
+            positions = s.positions.detach().requires_grad_()
+            p = self(graph.of_structures(s.with_positions(positions)))
+            dual = torch.zeros_like(p, requires_grad=True)
+            (slope,) = torch.autograd.grad(p, positions, dual, create_graph=True)
+        place = torch.arange(s.n_atoms, device=s.device) - s.offsets[s.system]
+        for a in range(int(s.counts.max()) if len(s) else 0):
+            for c in range(3):
+                along = torch.zeros_like(slope)
+                along[place == a, c] = 1.0
+                yield a, c, torch.autograd.grad(slope, dual, along, retain_graph=True)[0]
 
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Set what is learned from the structures before a fit, such as statistics; by default nothing."""

@@ -10,10 +10,14 @@ from ase import Atoms
 
 from adlayer import Structures
 from adlayer.data import Dataset
+from adlayer.data.features import features
+from adlayer.descriptors.hybrid import Hybrid
 from adlayer.descriptors.lode import LODE
+from adlayer.descriptors.soap import SOAP
 from adlayer.fitting.sparse_gp import SparseGP
 from adlayer.graph import Graph
 from adlayer.potential import Prediction, evaluate, make_potential
+from adlayer.potentials.environment_gp import EnvironmentGP
 
 MADE = json.loads((Path(__file__).parents[1] / "reference/lode.json").read_text())
 
@@ -87,10 +91,55 @@ def test_what_cannot_be(arguments, message):
 
 def test_no_derivatives_by_edges():
     lode = LODE(["H"], n_max=1, l_max=0)
-    with pytest.raises(TypeError, match="derivatives by positions"):
-        lode.jacobian(graph_of(Atoms("H"), 5.0))
+    for descriptor in (lode, Hybrid([lode])):
+        with pytest.raises(TypeError, match="derivatives by positions"):
+            descriptor.jacobian(graph_of(Atoms("H"), 5.0))
     with pytest.raises(ValueError, match="Linear takes descriptors of neighbors alone, and LODE sees all atoms"):
         make_potential({"Linear": {"descriptor": {"LODE": {}}}}, ["H"])
+
+
+@pytest.fixture(scope="module")
+def two():
+    """Structures of two and of three atoms, and a descriptor of both kinds."""
+    rng = np.random.default_rng(5)
+    frames = [Atoms(f"SiH{n}", rng.uniform(0, 3, (n + 1, 3)), cell=np.eye(3) * 3.6, pbc=[1, 1, 0]) for n in (1, 2)]
+    parts = [{"SOAP": SOAP.small}, {"LODE": {**LODE.small, "n_max": 1, "l_max": 1}}]
+    return Structures.from_ase(frames), Hybrid(parts)
+
+
+def test_derivatives_by_all_positions(two):
+    s, hybrid = two
+    x = features(hybrid, s, derivatives="sparse")
+    means = features(hybrid, s, average=True, derivatives="dense")["derivatives"]
+    of, by, D = x["derivatives_of"], x["derivatives_by"], x["derivatives"]
+    assert len(of) == 2 * 2 + 3 * 3
+    h = 1e-4
+    for a, c in ((1, 0), (3, 2)):
+        step = torch.zeros_like(s.positions)
+        step[a, c] = h
+        ends = [features(hybrid, s.with_positions(s.positions + d * step))["features"] for d in (1, -1)]
+        slope = (ends[0] - ends[1]) / (2 * h)
+        here = by == a
+        np.testing.assert_allclose(D[here, c], slope[of[here]], atol=1e-7)
+        np.testing.assert_allclose(means[a, c], slope[of[here]].mean(0), atol=1e-7)
+
+
+def test_doubt_about_forces(two):
+    """``k(F, F)``, a second difference of the kernel, less what the points explain."""
+    s, hybrid = two
+    gp = EnvironmentGP(["Si", "H"], descriptor=hybrid, n_sparse=2, zeta=2, delta=0.5)
+    graph = Graph.of(s, gp.cutoff)
+    left = gp.unexplained(graph, forces=True).forces
+    h, (a, c) = 1e-3, (3, 2)
+    step = torch.zeros_like(s.positions)
+    step[a, c] = h
+    p, q = (gp.features(Graph.of(s.with_positions(s.positions + d * step), gp.cutoff)) for d in (1, -1))
+    same = (s.system[:, None] == s.system) & (s.numbers[:, None] == s.numbers)
+    k = [(((x @ y.T) ** 2) * same)[s.system == s.system[a]].sum() for x, y in ((p, p), (p, q), (q, q))]
+    prior = 0.25 * float(k[0] - 2 * k[1] + k[2]) / (2 * h) ** 2
+    known = float(gp.design(graph, virial=False).forces[a, c].square().sum())
+    assert float(left[a, c]) == pytest.approx(prior - known, rel=1e-4, abs=1e-8)
+    assert prior > known > 0
 
 
 def test_process_of_soap_and_lode_learns_charges():

@@ -84,15 +84,27 @@ def by_positions(
     """Derivatives ``d f_i / d r_k``, 1/Å, for every pair ``(i, k)`` of atoms within the cutoff, and ``i = k``.
 
     ``sum_e J_e (delta_jk - delta_ik)`` over the edges ``e`` from ``i`` to ``j``, ``J_e`` the derivatives by their
-    vectors: an atom that is seen twice, through images, is one pair.
+    vectors: an atom that is seen twice, through images, is one pair. Of what sees more than edges, every pair.
     """
     graph = graph.within(descriptor.cutoff)
+    if not descriptor.local:
+        return _of_all_pairs(descriptor, graph)
     J, n = descriptor.jacobian(graph).detach(), graph.n_atoms
     own = torch.arange(n, device=graph.i.device)
     keys, place = torch.cat([graph.i * n + graph.j, own * n + own]).unique(return_inverse=True)
     D = J.new_zeros(len(keys), *J.shape[1:])
     D.index_add_(0, place[: len(J)], J).index_add_(0, place[len(J) :][graph.i], J, alpha=-1)
     return keys // n, keys % n, D
+
+
+def _of_all_pairs(descriptor: Descriptor, graph: Graph):
+    s = graph.structures
+    i, k = (s.system[:, None] == s.system).nonzero(as_tuple=True)
+    D = graph.vectors.new_zeros(len(i), 3, descriptor.n_features)
+    place = k - s.offsets[s.system[k]]
+    for a, c, slope in descriptor.along_positions(graph):
+        D[place == a, c] = slope[i[place == a]]
+    return i, k, D
 
 
 def _derivatives(
@@ -115,6 +127,10 @@ def _derivatives(
 
 def _of_means(descriptor: Descriptor, graph: Graph) -> Float[Tensor, "atoms 3 features"]:
     graph = graph.within(descriptor.cutoff)
+    if not descriptor.local:
+        _, by, D = by_positions(descriptor, graph)
+        D = D.new_zeros(graph.n_atoms, *D.shape[1:]).index_add_(0, by, D)
+        return D / graph.structures.counts[graph.structures.system][:, None, None]
     J = descriptor.jacobian(graph).detach()
     D = J.new_zeros(graph.n_atoms, *J.shape[1:]).index_add_(0, graph.j, J).index_add_(0, graph.i, J, alpha=-1)
     return D / graph.structures.counts[graph.structures.system][:, None, None]
@@ -149,9 +165,11 @@ def check_memory(
     # Twice, for there are the parts, and then the arrays they are put together to.
     needed = {"no derivatives": number * atoms, "means over structures": number * len(structures)}
     if derivatives != "none":
+        pairs = float(counts.square().sum())
         edges = sum(Graph.of(structures[list(c)], descriptor.cutoff).n_edges for c in chunks(structures))
+        edges = edges if descriptor.local else pairs
         needed |= {"sparse derivatives": 3 * number * (edges + atoms), "derivatives of means": 3 * number * atoms}
-        needed["dense derivatives"] = 3 * number * float(counts.square().sum())
+        needed["dense derivatives"] = 3 * number * pairs
     plain = "means over structures" if average else "no derivatives"
     asked = plain if derivatives == "none" else "derivatives of means" if average else f"{derivatives} derivatives"
 

@@ -55,7 +55,7 @@ class LODE(Descriptor):
     """
 
     local = False
-    small = {"elements": ["Si", "H"], "smearing": 1.5, "radius": 1.5, "n_max": 2, "l_max": 2, "cutoff": 4.0}
+    small = {"elements": ["Si", "H"], "smearing": 2.0, "radius": 1.5, "n_max": 2, "l_max": 2, "cutoff": 4.0}
 
     def __init__(
         self,
@@ -124,8 +124,3 @@ class LODE(Descriptor):
         orders = range(self.density.l_max + 1)
         p = torch.stack([products[:, l * l : (l + 1) ** 2].sum(1) * (2 * l + 1) ** -0.5 for l in orders], -1).flatten(1)
         return normalized(p) if self.normalize else p
-
-    def jacobian(self, graph: Graph) -> Float[Tensor, "edges 3 features"]:
-        raise TypeError(
-            "LODE sees all atoms, and not its neighbors alone: it has derivatives by positions, not by edges"
-        )

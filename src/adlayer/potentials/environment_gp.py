@@ -21,6 +21,7 @@ from ..graph import Graph
 from ..kernels.covariances import dot_product_energies
 from ..nn.covariances import dot_product, normalized, normalized_slope, power
 from ..potential import PerAtom, Species, Unexplained
+from ..structures import sum_systems
 from .sparse_kernel import SparseKernel, leaving
 
 PRIORS = ("kernel", "weights")
@@ -189,6 +190,8 @@ class EnvironmentGP(SparseKernel):
     def _prior_of_forces(self, graph: Graph, p: Float[Tensor, "atoms D"], z: Tensor) -> Float[Tensor, "atoms 3"]:
         """``k(F_a, F_a) = sum_ij d²k(i, j) / dr_a dr_a'`` over the environments that hold atom ``a``."""
         graph = graph.within(self.cutoff).to(self.dtype)
+        if not self.local:
+            return self._prior_by_positions(graph, p, z)
         J = self.descriptor.jacobian(graph).double()
         J = normalized_slope(self.descriptor(graph).double()[graph.i], J) if self.normalize else J
         back = graph.reverse  # edges that lead to an atom, in the order of those that leave it
@@ -206,4 +209,18 @@ class EnvironmentGP(SparseKernel):
             if zeta != 1:
                 k = k + zeta * (zeta - 1) * power(S, zeta - 2) * X * X.mT
             prior[a] = (k * same).sum((1, 2)) * self.delta.double() ** 2
+        return prior
+
+    def _prior_by_positions(self, graph: Graph, p: Float[Tensor, "atoms D"], z: Tensor) -> Float[Tensor, "atoms 3"]:
+        """The same where every environment holds every atom of its structure."""
+        s, zeta, raw = graph.structures, self.zeta, self.descriptor(graph).double()
+        same = (s.system[:, None] == s.system) & (z[:, None] == z)
+        S, prior = p @ p.T, p.new_zeros(graph.n_atoms, 3)
+        once, twice = zeta * power(S, zeta - 1) * same, zeta * (zeta - 1) * power(S, max(zeta - 2, 0)) * same
+        for a, c, slope in self.descriptor.along_positions(graph):
+            B = normalized_slope(raw, slope.double()[:, None])[:, 0] if self.normalize else slope.double()
+            X = B @ p.T
+            k = sum_systems((once * (B @ B.T) + twice * X * X.T).sum(1), s)
+            has = s.counts > a
+            prior[s.offsets[:-1][has] + a, c] = k[has] * self.delta.double() ** 2
         return prior
