@@ -1,12 +1,12 @@
 """Families on published data, each beside what others reached on the same test frames: ``adlayer compare`` from Python.
 
-    python benchmarks/families_accuracy.py DATA [Cu Si Li cu-poet tio2 alumina ...]
+    python benchmarks/families_accuracy.py DATA [Cu Si Li cu-poet tio2 alumina ...] [--only SNAP MTP ...]
 
 DATA is a folder with mlearn/, cu-poet/, aenet-tio2-1000/, alumina-surfaces/ and silicon-castep-tests/. Results are kept
 in runs/families/NAME, where an interrupted run goes on, and each has its report there.
 
 mlearn: Zuo et al., J. Phys. Chem. A 124, 731 (2020); SNAP and quadratic SNAP as published, evaluated by LAMMPS; GAP as
-quoted in the tables of ACEpotentials. SNAP has as many components as the published ones. The weight of the energy, on
+and MTP as quoted in the tables of ACEpotentials. SNAP has as many components as the published ones. The weight of the energy, on
 which a linear fit stands between energies and forces, and the cutoff of quadratic SNAP were compared on test frames.
 cu-poet: fitted to bulk, judged on surfaces. TiO2 and alumina: parts, for the sake of time.
 """
@@ -29,22 +29,27 @@ from adlayer.report.comparison import compare_report
 CUTOFF = {"Cu": (4.1, 3.7, 5.0), "Si": (4.9, 4.8, 5.0), "Li": (5.1, 4.6, 5.0)}  # SNAP, quadratic, GAP; Å
 N_SPARSE = {"Cu": 500, "Si": 1500, "Li": 500}
 TWOJMAX = {"Cu": (8, 6), "Si": (8, 8), "Li": (8, 6)}
+LEVEL = {"Cu": (16, 5.0), "Si": (20, 4.7), "Li": (16, 5.1)}  # MTP, and its cutoff
+SPLINES = {"Cu": (6.0, 4.2), "Si": (5.5, 4.0), "Li": (7.0, 5.0)}  # UF3: cutoffs of pairs and triplets
 ENERGY = {"Cu": (1000.0, 300.0), "Si": (200.0, 100.0), "Li": (2000.0, 300.0)}
 PUBLISHED = {  # energy RMSE and MAE, meV/atom; force RMSE and MAE, meV/Å
     "Cu": {
         "SNAP": (0.747, 0.530, 82.9, 37.1),
         "quadratic SNAP": (0.771, 0.562, 54.9, 24.1),
         "GAP": (None, 0.46, None, 10),
+        "MTP": (None, 0.41, None, 10),
     },
     "Si": {
         "SNAP": (8.064, 6.439, 205.3, 132.7),
         "quadratic SNAP": (5.506, 3.806, 176.9, 115.7),
         "GAP": (None, 2.91, None, 70),
+        "MTP": (None, 2.21, None, 60),
     },
     "Li": {
         "SNAP": (1.309, 1.033, 37.9, 27.7),
         "quadratic SNAP": (0.850, 0.732, 44.3, 32.8),
         "GAP": (None, 0.49, None, 10),
+        "MTP": (None, 0.49, None, 10),
     },
 }
 
@@ -58,7 +63,22 @@ def mlearn(folder: Path, element: str) -> tuple[dict, Dataset, Dataset]:
         }
         for k in (0, 1)
     )
-    return {"SNAP": linear, "quadratic SNAP": quadratic, "GAP": gap(CUTOFF[element][2], N_SPARSE[element])}, train, test
+    (level, cutoff), (pairs, triplets), weights = LEVEL[element], SPLINES[element], linear["fit"]["LeastSquares"]
+    families = {
+        "SNAP": linear,
+        "quadratic SNAP": quadratic,
+        "GAP": gap(CUTOFF[element][2], N_SPARSE[element]),
+        "UF3": {"potential": {"UF3": {"cutoff": pairs, "cutoff_3": triplets}}, "fit": {"LeastSquares": weights}},
+        "MTP, linear part alone": {
+            "potential": {"MTP": {"cutoff": cutoff, "level": level}},
+            "fit": {"LeastSquares": weights},
+        },
+        "MTP": {
+            "potential": {"MTP": {"cutoff": cutoff, "level": level}},
+            "fit": {"VariableProjection": {"iterations": 25, "least_squares": weights}},
+        },
+    }
+    return families, train, test
 
 
 def gap(cutoff: float, n_sparse: int, l_max: int = 6) -> dict:
@@ -145,11 +165,12 @@ def on_castep(folder: Path, found: list[Compared]) -> None:
             print(f"  {c.name:18} {name:18} forces RMSE {rmse:6.1f} MAE {mae:6.1f} meV/Å")
 
 
-def main(folder: Path, names: list[str]) -> None:
+def main(folder: Path, names: list[str], only: list[str]) -> None:
     warnings.simplefilter("ignore")  # virials of unknown sign are left out
     for name in names:
         start = time.perf_counter()
         families, train, test = SETS[name](folder, name)
+        families = {k: x for k, x in families.items() if not only or k in only}
         place = Path("runs/families") / name
         found = compare(families, train, test=test, folder=place)
         show(name, found)
@@ -164,4 +185,5 @@ def main(folder: Path, names: list[str]) -> None:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), sys.argv[2:] or list(SETS))
+    names, _, only = " ".join(sys.argv[2:]).partition("--only")
+    main(Path(sys.argv[1]), names.split() or list(SETS), only.split())

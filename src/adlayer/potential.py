@@ -117,6 +117,14 @@ class Potential(Part, nn.Module, ABC):
         """Derivatives by the coefficients; energy, forces and virial are the products with them."""
         raise TypeError(f"{type(self).__name__} is not linear in its parameters; fit it by gradient descent")
 
+    def nonlinear(self) -> list[nn.Parameter]:
+        """The trainable parameters that are not among ``coefficients``."""
+        return [] if self.linear else [p for p in self.parameters() if p.requires_grad]
+
+    def slopes(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design | None:
+        """Derivatives by the numbers in ``nonlinear``, as they are; None: they are found by differences."""
+        return None
+
     def projections(self, graph: Graph) -> Float[Tensor, "atoms K"]:
         """What the energy of each atom is built of: the rows of the design of single atoms."""
         return self.design(each_atom_a_system(graph), forces=False, virial=False).energy

@@ -9,6 +9,7 @@ from .ladder import Ladder
 from .least_squares import LeastSquares
 from .metrics import errors, predict
 from .sparse_gp import SparseGP
+from .variable_projection import VariableProjection
 from .weights import Weights
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "LeastSquares",
     "Posterior",
     "SparseGP",
+    "VariableProjection",
     "Weights",
     "errors",
     "fit",

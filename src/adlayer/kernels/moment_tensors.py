@@ -1,7 +1,7 @@
-"""Moment tensor potentials, energies with derivatives and design matrices; the meaning is ``potentials/mtp.py``.
+"""Moment tensor potentials, energies with derivatives; the meaning is ``potentials/mtp.py``.
 
-An atom's moments are sums over its edges, products of moments follow each other in one list, and derivatives go back
-through the same list: for a design matrix once for each scalar, through what it depends on alone.
+An atom's moments are sums over its edges, which lie beside each other in all arrays. Products of moments follow each
+other in one list, which is gone through for ``WIDTH`` atoms at a time, and derivatives go back through the same list.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
 from numba import njit, prange
-from torch import Tensor
 
-from ..graph import Graph
 from ..nn.moment_contractions import contractions
+from .simd import WIDTH, load, store
 
 fast = {"cache": True, "fastmath": True, "error_model": "numpy"}
 
@@ -26,9 +23,12 @@ class Tables(NamedTuple):
 
     mu: np.ndarray  # [basic]
     monomial: np.ndarray  # [basic] of x, y and z
-    exponents: np.ndarray  # [monomials, 3]
+    last: np.ndarray  # [monomials] the direction by which it is more than another one
+    order: np.ndarray  # [monomials] floating-point
     lower: np.ndarray  # [monomials, 3] with an exponent less by one; -1: none
-    products: np.ndarray  # [products, 4]
+    exponents: np.ndarray  # [monomials, 3] floating-point
+    products: np.ndarray  # [products, 3] first and second factor, and the moment it is added to
+    times: np.ndarray  # [products] floating-point
     depth: np.ndarray  # [moments]
     scalars: np.ndarray  # [K]
     needs_start: np.ndarray  # [K + 1] where the products begin that a scalar depends on
@@ -38,7 +38,7 @@ class Tables(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def tables(level: int) -> Tables:
+def tables(level: int, dtype: str) -> Tables:
     """Those of a level."""
     known = contractions(level)
     exponents = sorted({tuple(e) for e in known.basic[:, 1:].tolist()}, key=lambda e: (sum(e), e))
@@ -63,9 +63,12 @@ def tables(level: int) -> Tables:
     return Tables(
         np.ascontiguousarray(known.basic[:, 0]),
         np.array([place[tuple(e)] for e in known.basic[:, 1:].tolist()]),
-        np.array(exponents),
+        np.array(lower).argmax(1),
+        np.sum(exponents, 1).astype(dtype),
         np.array(lower),
-        known.products,
+        np.array(exponents, dtype),
+        np.ascontiguousarray(known.products[:, [0, 1, 3]]),
+        known.products[:, 2].astype(dtype),
         known.depth,
         known.scalars,
         *flat(needs),
@@ -75,179 +78,129 @@ def tables(level: int) -> Tables:
 
 def energies(first, j, vectors, z, w, c, cutoff, min_dist, scaling, level):
     """``E_i`` and ``dE_i/dvectors_e`` of the edges that leave ``i``."""
-    return _energies(first, j, vectors, z, w, c, cutoff, min_dist, scaling, tables(level))
-
-
-def design(
-    graph: Graph,
-    z: Int[Tensor, "atoms"],
-    w: Float[Tensor, "elements elements mu n"],
-    cutoff: float,
-    min_dist: float,
-    scaling: float,
-    level: int,
-    dtype: torch.dtype,
-    forces: bool = True,
-    virial: bool = True,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Sums over each system of the scalars, with forces and strain derivative of each.
-
-    Returns:
-        energy [systems, K], forces [atoms, 3, K] and virial [systems, 3, 3, K].
-    """
-    T = tables(level)
-    K = len(T.scalars)
-    vectors = graph.vectors.detach().to(device="cpu", dtype=dtype).contiguous().numpy()
-    E = np.zeros((graph.n_systems, K), vectors.dtype)
-    F = np.zeros((graph.n_atoms if forces else 0, 3, K), vectors.dtype)
-    W = np.zeros((graph.n_systems if virial else 0, 3, 3, K), vectors.dtype)
-    first, j, z, offsets = (x.cpu().numpy() for x in (graph.first, graph.j, z, graph.structures.offsets))
-    w = w.numpy().astype(vectors.dtype)
-    _design(first, j, vectors, z, offsets, w, cutoff, min_dist, scaling, T, E, F, W)
-    E, F, W = (torch.from_numpy(x).to(graph.vectors.device) for x in (E, F, W))
-    return E, F if forces else None, W if virial else None
+    radial = np.array([cutoff, min_dist, scaling], vectors.dtype)
+    return _energies(first, j, vectors, z, w, c, radial, tables(level, vectors.dtype.name))
 
 
 @njit(**fast)
-def _radial(r, w, cutoff, min_dist, scaling, f, df):
-    """``f_mu`` and its slope."""
-    slope = 2.0 / (cutoff - min_dist)
-    x = slope * r - (min_dist + cutoff) / (cutoff - min_dist)
-    fade, fall = scaling * (cutoff - r) * (cutoff - r), -2.0 * scaling * (cutoff - r)
-    for mu in range(len(w)):
-        before, T, d_before, dT = 1.0, x, 0.0, 1.0
-        total, d_total = w[mu, 0] + w[mu, 1] * x, w[mu, 1] + 0.0 * x
-        for n in range(2, w.shape[1]):
-            before, T, d_before, dT = T, 2.0 * x * T - before, dT, 2.0 * T + 2.0 * x * dT - d_before
-            total += w[mu, n] * T
-            d_total += w[mu, n] * dT
-        f[mu] = total * fade
-        df[mu] = d_total * slope * fade + total * fall
+def _radial(near, r, radial, Q, dQ):
+    """``T_n(x) (r_c - r)²`` and slopes."""
+    cutoff, min_dist, scaling = radial
+    slope = 2 / (cutoff - min_dist)
+    for e in range(near):
+        Q[0, e], dQ[0, e] = 1, 0
+        Q[1, e], dQ[1, e] = slope * (r[e] - min_dist) - 1, slope
+    for n in range(2, len(Q)):
+        for e in range(near):
+            Q[n, e] = 2 * Q[1, e] * Q[n - 1, e] - Q[n - 2, e]
+            dQ[n, e] = 2 * (slope * Q[n - 1, e] + Q[1, e] * dQ[n - 1, e]) - dQ[n - 2, e]
+    for n in range(len(Q)):
+        for e in range(near):
+            fade = cutoff - r[e]
+            dQ[n, e] = scaling * fade * (dQ[n, e] * fade - 2 * Q[n, e])
+            Q[n, e] *= scaling * fade * fade
 
 
 @njit(**fast)
-def _monomials(T, u, P):
-    P[0] = 1.0
-    for m in range(1, len(T.lower)):
-        for k in range(3):
-            if T.lower[m, k] >= 0:
-                P[m] = P[T.lower[m, k]] * u[k]
-                break
-
-
-@njit(**fast)
-def _gather(i, first, j, vectors, z, w, cutoff, min_dist, scaling, T, edge, u, r, f, df, P, M):
-    """All of an atom's edges that are short enough, and its moments; how many edges."""
+def gather(i, first, j, vectors, z, w, radial, T, edge, r, u, Q, dQ, f, df, P, M):
+    """All of an atom's edges that are short enough, and its basic moments; how many edges."""
     near = 0
-    M[:] = 0.0
     for e in range(first[i], first[i + 1]):
         v = vectors[e]
         length = np.sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2])
-        if length >= cutoff:
-            continue
-        for k in range(3):
-            u[near, k] = v[k] / length
-        _radial(length, w[z[i], z[j[e]]], cutoff, min_dist, scaling, f[near], df[near])
-        _monomials(T, u[near], P[near])
-        for b in range(len(T.mu)):
-            M[b] += f[near, T.mu[b]] * P[near, T.monomial[b]]
-        edge[near], r[near] = e, length
-        near += 1
-    for p in range(len(T.products)):
-        x, y, times, out = T.products[p]
-        M[out] += times * M[x] * M[y]
+        if length < radial[0]:
+            edge[near], r[near] = e, length
+            for k in range(3):
+                u[k, near] = v[k] / length
+            near += 1
+    _radial(near, r, radial, Q, dQ)
+    for mu in range(len(f)):
+        f[mu, :near] = 0
+        df[mu, :near] = 0
+    if len(w) == 1:
+        for mu in range(len(f)):
+            for n in range(len(Q)):
+                c = w[0, 0, mu, n]
+                for e in range(near):
+                    f[mu, e] += c * Q[n, e]
+                    df[mu, e] += c * dQ[n, e]
+    else:
+        for e in range(near):
+            c = w[z[i], z[j[edge[e]]]]
+            for mu in range(len(f)):
+                for n in range(len(Q)):
+                    f[mu, e] += c[mu, n] * Q[n, e]
+                    df[mu, e] += c[mu, n] * dQ[n, e]
+    P[0, :near] = 1
+    for m in range(1, len(P)):
+        k = T.last[m]
+        before, along, here = P[T.lower[m, k]], u[k], P[m]
+        for e in range(near):
+            here[e] = before[e] * along[e]
+    for b in range(len(T.mu)):
+        x, y, total = f[T.mu[b]], P[T.monomial[b]], 0 * radial[0]
+        for e in range(near):
+            total += x[e] * y[e]
+        M[b] = total
     return near
 
 
-@njit(**fast)
-def _room(most, n_mu, T, kind):
-    edge, u, r = np.empty(most, np.int64), np.empty((most, 3), kind), np.empty(most, kind)
-    f, df, P = np.empty((most, n_mu), kind), np.empty((most, n_mu), kind), np.empty((most, len(T.lower)), kind)
-    return edge, u, r, f, df, P, np.empty(len(T.depth), kind), np.empty(len(T.depth), kind)
-
-
 @njit(parallel=True, **fast)
-def _energies(first, j, vectors, z, w, c, cutoff, min_dist, scaling, T):
-    kind = vectors.dtype
-    E, G = np.zeros(len(first) - 1, kind), np.zeros(vectors.shape, kind)
-    for i in prange(len(first) - 1):
-        edge, u, r, f, df, P, M, g = _room(first[i + 1] - first[i], w.shape[2], T, kind)
-        near = _gather(i, first, j, vectors, z, w, cutoff, min_dist, scaling, T, edge, u, r, f, df, P, M)
-        g[:] = 0.0
+def _energies(first, j, vectors, z, w, c, radial, T):
+    kind, n = vectors.dtype, len(first) - 1
+    n_mu, N = w.shape[2], w.shape[3]
+    E, G = np.zeros(n, kind), np.zeros(vectors.shape, kind)
+    for group in prange((n + WIDTH - 1) // WIDTH):
+        atoms, most = range(group * WIDTH, min(n, (group + 1) * WIDTH)), 0
+        for i in atoms:
+            most = max(most, first[i + 1] - first[i])
+        M, g, near = (
+            np.zeros((len(T.depth), WIDTH), kind),
+            np.zeros((len(T.depth), WIDTH), kind),
+            np.empty(WIDTH, np.int64),
+        )
+        edge, r, u = np.empty((WIDTH, most), np.int64), np.empty((WIDTH, most), kind), np.empty((WIDTH, 3, most), kind)
+        f, df = np.empty((WIDTH, n_mu, most), kind), np.empty((WIDTH, n_mu, most), kind)
+        P, Q, dQ = np.empty((WIDTH, len(T.lower), most), kind), np.empty((N, most), kind), np.empty((N, most), kind)
+        for a, i in enumerate(atoms):
+            near[a] = gather(
+                i, first, j, vectors, z, w, radial, T, edge[a], r[a], u[a], Q, dQ, f[a], df[a], P[a], M[:, a]
+            )
+        for p in range(len(T.products)):
+            x, y, out = T.products[p]
+            store(M[out], load(M[out]) + T.times[p] * load(M[x]) * load(M[y]))
         for k in range(len(T.scalars)):
-            E[i] += c[k] * M[T.scalars[k]]
-            g[T.scalars[k]] += c[k]
+            for a, i in enumerate(atoms):
+                E[i] += c[k] * M[T.scalars[k], a]
+            store(g[T.scalars[k]], load(g[T.scalars[k]]) + c[k])
         for p in range(len(T.products) - 1, -1, -1):
-            x, y, times, out = T.products[p]
-            g[x] += times * g[out] * M[y]
-            g[y] += times * g[out] * M[x]
-        h, bend = np.empty(len(T.lower), kind), np.empty(3, kind)
-        for e in range(near):
-            h[:] = 0.0
-            bend[:] = 0.0
-            along = E[i] * 0.0
-            for b in range(len(T.mu)):
-                h[T.monomial[b]] += g[b] * f[e, T.mu[b]]
-                along += g[b] * df[e, T.mu[b]] * P[e, T.monomial[b]]
-            for m in range(1, len(T.lower)):
-                for k in range(3):
-                    if T.lower[m, k] >= 0:
-                        bend[k] += h[m] * T.exponents[m, k] * P[e, T.lower[m, k]]
-            along -= (bend[0] * u[e, 0] + bend[1] * u[e, 1] + bend[2] * u[e, 2]) / r[e]
-            for k in range(3):
-                G[edge[e], k] = along * u[e, k] + bend[k] / r[e]
+            x, y, out = T.products[p]
+            along = T.times[p] * load(g[out])
+            store(g[x], load(g[x]) + along * load(M[y]))
+            store(g[y], load(g[y]) + along * load(M[x]))
+        h, bend, along = np.empty((len(T.lower), most), kind), np.empty((3, most), kind), np.empty(most, kind)
+        for a in range(len(atoms)):
+            _bend(near[a], T, g[:, a], edge[a], r[a], u[a], f[a], df[a], P[a], h, bend, along, G)
     return E, G
 
 
-@njit(parallel=True, **fast)
-def _design(first, j, vectors, z, offsets, w, cutoff, min_dist, scaling, T, E, F, W):
-    kind, n_basic, most = vectors.dtype, len(T.mu), 0
-    for a in range(len(first) - 1):
-        most = max(most, first[a + 1] - first[a])
-    for s in prange(len(offsets) - 1):
-        edge, u, r, f, df, P, M, g = _room(most, w.shape[2], T, kind)
-        D, total = np.empty((n_basic, most, 3), kind), np.empty((most, 3), kind)
-        g[:] = 0.0
-        for i in range(offsets[s], offsets[s + 1]):
-            near = _gather(i, first, j, vectors, z, w, cutoff, min_dist, scaling, T, edge, u, r, f, df, P, M)
-            for k in range(len(T.scalars)):
-                E[s, k] += M[T.scalars[k]]
-            if not (len(F) or len(W)):
-                continue
-            _slopes(T, near, u, r, f, df, P, D)
-            for k in range(len(T.scalars)):
-                g[T.scalars[k]] = 1.0
-                for p in T.needs[T.needs_start[k] : T.needs_start[k + 1]]:
-                    x, y, times, out = T.products[p]
-                    g[x] += times * g[out] * M[y]
-                    g[y] += times * g[out] * M[x]
-                total[:near] = 0.0
-                for b in T.basics[T.basics_start[k] : T.basics_start[k + 1]]:
-                    for e in range(near):
-                        for x in range(3):
-                            total[e, x] += g[b] * D[b, e, x]
-                    g[b] = 0.0
-                for p in T.needs[T.needs_start[k] : T.needs_start[k + 1]]:
-                    g[T.products[p, 3]] = 0.0
-                for e in range(near):
-                    for x in range(3):
-                        if len(F):
-                            F[i, x, k] += total[e, x]
-                            F[j[edge[e]], x, k] -= total[e, x]
-                        if len(W):
-                            for y in range(3):
-                                W[s, y, x, k] += vectors[edge[e], y] * total[e, x]
-
-
 @njit(**fast)
-def _slopes(T, near, u, r, f, df, P, D):
-    """Derivatives of the basic moments by the vectors of an atom's edges."""
+def _bend(near, T, g, edge, r, u, f, df, P, h, bend, along, G):
+    """Derivatives by an atom's edges, from those by its moments."""
+    h[:], bend[:], along[:] = 0, 0, 0
     for b in range(len(T.mu)):
-        m, mu = T.monomial[b], T.mu[b]
-        n = T.exponents[m, 0] + T.exponents[m, 1] + T.exponents[m, 2]
+        m, slope = T.monomial[b], g[b]
+        value, derivative, angular, sums = f[T.mu[b]], df[T.mu[b]], P[m], h[m]
         for e in range(near):
-            along = df[e, mu] * P[e, m] - n * f[e, mu] * P[e, m] / r[e]
-            for k in range(3):
-                D[b, e, k] = along * u[e, k]
-                if T.lower[m, k] >= 0:
-                    D[b, e, k] += f[e, mu] * T.exponents[m, k] * P[e, T.lower[m, k]] / r[e]
+            sums[e] += slope * value[e]
+            along[e] += slope * derivative[e] * angular[e]
+    for m in range(1, len(T.lower)):
+        for k in range(3):
+            if T.lower[m, k] >= 0:
+                times, angular, sums, of = T.exponents[m, k], P[T.lower[m, k]], h[m], bend[k]
+                for e in range(near):
+                    of[e] += times * sums[e] * angular[e]
+    for e in range(near):
+        straight = along[e] - (bend[0, e] * u[0, e] + bend[1, e] * u[1, e] + bend[2, e] * u[2, e]) / r[e]
+        for k in range(3):
+            G[edge[e], k] = straight * u[k, e] + bend[k, e] / r[e]

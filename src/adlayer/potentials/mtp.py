@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from ..graph import Graph, sum_edges
 from ..kernels.bonds import bond_energies
-from ..kernels.moment_tensors import design, energies
+from ..kernels.moment_design import design
+from ..kernels.moment_tensors import energies
 from ..nn.moment_contractions import contractions
 from ..potential import Design, PerAtom, Potential, Species
 
@@ -121,8 +122,17 @@ class MTP(Potential):
         self.c.data.copy_(values)
 
     def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
-        z, arguments = self.species(graph.numbers), (self.cutoff, self.min_dist, self.scaling, self.level)
-        return Design(*design(graph, z, self.w.detach().cpu().double(), *arguments, self.dtype, forces, virial))
+        return self._derivatives(graph, forces, virial)
+
+    def nonlinear(self) -> list[nn.Parameter]:
+        return [self.w] if self.w.requires_grad else []
+
+    def slopes(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
+        return self._derivatives(graph, forces, virial, self.c)
+
+    def _derivatives(self, graph: Graph, forces: bool, virial: bool, c: Tensor | None = None) -> Design:
+        z, radial = self.species(graph.numbers), (self.cutoff, self.min_dist, self.scaling, self.level)
+        return Design(*design(graph, z, self.w, *radial, self.dtype, forces, virial, c))
 
     def penalty(self) -> Float[Tensor, "K"]:
         """The square of the level."""
