@@ -7,6 +7,7 @@ tables or maps of its own makes those (``Potential.tabulated``); the other parts
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -14,15 +15,18 @@ import numpy as np
 import torch
 from ase.data import atomic_numbers, covalent_radii
 from jaxtyping import Float
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from . import kernels
+from .fitting import predict
 from .graph import Graph
 from .nn.spline_grids import SplineGrid
-from .potential import Potential, ReferenceEnergies, Sum, evaluate
+from .potential import Potential, ReferenceEnergies, Sum, check_elements, evaluate
+from .potentials.environment_gp import EnvironmentGP
 from .potentials.tabulated import Tabulated, TabulatedModes
 from .structures import Structures
-from .uncertainty import Doubtful, Ensemble, LinearEnsemble
+from .uncertainty import Doubtful, Ensemble, LinearEnsemble, QuadraticDoubt
 
 _NEGLIGIBLE = 1e-6  # eV that three neighbors at once may add to what pairs of them do
 _ATOMS = 500  # of given structures, by which the modes of doubt are chosen
@@ -38,6 +42,7 @@ class Mapped(NamedTuple):
     energy: float  # largest error of an atom's energy, eV
     forces: float  # largest error of a force component, eV/Å
     std: float | None = None  # largest error of the standard deviation of a force component, eV/Å
+    alike: float | None = None  # rank correlation of the standard deviations of forces on atoms, before and after
     kept: tuple[str, ...] = ()  # parts that stay as they were
 
 
@@ -71,10 +76,12 @@ def tabulate(
         pairs: knots of the splines of pairs.
         triplets: knots along each direction of those of triplets; half as many for doubt.
         structures: where the error is measured; random clusters of twelve atoms if not given.
-        lost: largest share of the standard deviation of a force that left-out components may have.
+        lost: largest share of the standard deviation of a force or an energy that left-out components may have.
     """
     if potential.elements is None:
         raise ValueError(f"{type(potential).__name__} knows any element, so that no table can be made for each")
+    if structures is not None:
+        check_elements(potential, structures)
     elements = list(potential.elements)
     begin = min(covalent_radii[atomic_numbers[e]] for e in elements) if begin is None else begin
     how = _How(elements, begin, pairs, triplets)
@@ -82,20 +89,27 @@ def tabulate(
     some = [clusters] if structures is None else [clusters, _first_atoms(structures)]
     made, kept = _made(potential, how, some, lost)
     s = clusters if structures is None else structures
-    if made is potential:  # it makes its tables by itself: the error is against its definition
-        with kernels.plain():
-            before = evaluate(potential, s, stress=False)
-    else:
-        before = evaluate(potential, s, stress=False)
-    after = evaluate(made, s, stress=False)
+    by_itself = made is potential  # it makes its tables when it is evaluated: the error is against its definition
+    with kernels.plain() if by_itself else nullcontext():
+        before = predict(potential, s, stress=False)
+    after = predict(made, s, stress=False)
     energy, forces = (float((getattr(after, x) - getattr(before, x)).abs().max()) for x in ("energies", "forces"))
-    std = None if after.std is None else float((after.std.forces - before.std.forces).abs().max())
-    return Mapped(made, energy, forces, std, kept)
+    if after.std is None:
+        return Mapped(made, energy, forces, kept=kept)
+    old, new = before.std.forces, after.std.forces
+    alike = float(spearmanr(old.norm(dim=1), new.norm(dim=1)).statistic)
+    return Mapped(made, energy, forces, float((new - old).abs().max()), alike, kept)
 
 
 def _made(potential: Potential, how: _How, some: list[Structures], lost: float) -> tuple[Potential, tuple[str, ...]]:
     if isinstance(potential, LinearEnsemble):
-        return _with_doubt(potential, how, some, lost), ()
+        beyond = [p for p in _leaves(potential.potential) if _many_body(p, how) > _NEGLIGIBLE]
+        if not beyond:
+            return _with_modes(potential, how, some, lost), ()
+        if len(beyond) == 1 and isinstance(beyond[0], EnvironmentGP) and beyond[0].normalize:
+            return _with_form(potential, beyond[0], how, some, lost)
+        names = ", ".join(type(p).__name__ for p in beyond)
+        raise ValueError(f"the doubt of {names} cannot be tabulated; tabulate its potential alone")
     if isinstance(potential, Ensemble):
         members = [_made(m, how, some, lost) for m in potential.members]
         ensemble = Ensemble.of(m for m, _ in members)
@@ -123,13 +137,27 @@ def _made(potential: Potential, how: _How, some: list[Structures], lost: float) 
     return together[0] if len(together) == 1 else Sum(together), tuple(type(p).__name__ for p in kept)
 
 
-def _with_doubt(ensemble: LinearEnsemble, how: _How, some: list[Structures], lost: float) -> LinearEnsemble:
+def _with_form(
+    ensemble: LinearEnsemble, process: EnvironmentGP, how: _How, some: list[Structures], lost: float
+) -> tuple[QuadraticDoubt, tuple[str, ...]]:
+    """The mean made faster where it can be, and doubt as a quadratic form with the same mean square."""
+    if len(some) == 1:
+        raise ValueError("the doubt of environments needs structures like those it will be asked about, for its unit")
+    try:
+        mean, kept = _made(ensemble.potential, how, some, lost)
+    except ValueError:  # it is only doubt that becomes cheaper
+        mean, kept = ensemble.potential, tuple(type(p).__name__ for p in _leaves(ensemble.potential))
+    made = QuadraticDoubt(mean, process.descriptor)
+    for g in process.group.unique().tolist():
+        made.know(g, process.points[process.group == g], process.jitter)
+    old, new = (evaluate(p, some[-1], stress=False).std for p in (ensemble, made))
+    made.rescale(*(float(getattr(old, x).norm() / getattr(new, x).norm()) for x in ("energy", "forces")))
+    return made, kept
+
+
+def _with_modes(ensemble: LinearEnsemble, how: _How, some: list[Structures], lost: float) -> LinearEnsemble:
     """The mean on splines, and beside it the functions that are in doubt."""
     parts = list(_leaves(ensemble.potential))
-    if many := [type(p).__name__ for p in parts if _many_body(p, how) > _NEGLIGIBLE]:
-        raise ValueError(
-            f"the doubt of {', '.join(many)} is about more than pairs and triplets; tabulate its potential alone"
-        )
     S = ensemble.spread.double() @ _leading(ensemble, some, lost)
     rows = S.split([len(p.coefficients) if p.linear else 0 for p in parts])
     alone, maps = _maps([(p, None) for p in parts], how)
@@ -149,12 +177,13 @@ def _with_doubt(ensemble: LinearEnsemble, how: _How, some: list[Structures], los
 
 
 def _leading(ensemble: LinearEnsemble, some: list[Structures], lost: float) -> Float[Tensor, "M modes"]:
-    """Directions of the deviations without which no force loses more than a share of its own."""
+    """Directions of the deviations without which no force and no energy loses more than a share of its own."""
     p, rows = ensemble.potential, []
     for s in some:
-        x = p.design(Graph.of(s, p.cutoff), virial=False).forces.flatten(0, 1).double() @ ensemble.spread.double()
-        rows.append(x)
-    x = torch.cat(rows)
+        graph = Graph.of(s, p.cutoff)
+        of = p.design(graph, virial=False)
+        rows += [of.energy, of.forces.flatten(0, 1), p.projections(graph)]
+    x = torch.cat(rows).double() @ ensemble.spread.double()
     size = torch.linalg.vector_norm(x, dim=1)
     x = x[size > 1e-6 * size.max()]
     x = x / torch.linalg.vector_norm(x, dim=1, keepdim=True)

@@ -16,6 +16,7 @@ from .describe import describe
 from .errors import explain
 from .fit import cutoff_test, fit, learning_curve, search
 from .job import report, run
+from .tabulate import tabulate
 
 
 class _Main(click.Group):
@@ -44,7 +45,7 @@ def commands(debug: bool) -> None:
 
 
 _COMMANDS = (run, fit, predict, check, list_, show, report, compare)
-_MORE = (learning_curve, cutoff_test, search, describe, completeness, completion)
+_MORE = (learning_curve, cutoff_test, search, describe, completeness, tabulate, completion)
 for _command in (*_COMMANDS, *_MORE):
     commands.add_command(_command)
 

@@ -7,6 +7,7 @@ from .ensemble import Doubtful, Ensemble, LinearEnsemble
 from .extrapolation import Extrapolating, ExtrapolationGrade
 from .gaussian_process import GaussianProcess
 from .on_the_fly import OnTheFly, Replay, replay
+from .quadratic import QuadraticDoubt
 from .scores import Quality, conformal_quantile
 from .uncertainty import Uncertainty
 
@@ -22,6 +23,7 @@ __all__ = [
     "GaussianProcess",
     "LinearEnsemble",
     "OnTheFly",
+    "QuadraticDoubt",
     "Quality",
     "Replay",
     "Uncertainty",
