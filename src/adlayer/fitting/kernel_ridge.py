@@ -195,8 +195,8 @@ class Environments:
         weights, tilts = [], []
         for e, axes in enumerate(self.axes):
             parts = [(x, g.v[e]) for x, g in zip(a, self.groups)]
-            weights += [x[:, :1].expand(v.shape[:2]).flatten() for x, v in parts]
-            tilts += [torch.einsum("sp,snpd->snd", x[:, 1:], v).flatten(0, 1) @ axes.T for x, v in parts]
+            weights += [x[:, :1].expand(-1, v.shape[2]).flatten() for x, v in parts]
+            tilts += [torch.einsum("sp,spnd->snd", x[:, 1:], v).flatten(0, 1) @ axes.T for x, v in parts]
         model.theta.fill_(sigma)
         tilts = torch.cat(tilts) if any(P > 1 for _, P in shapes) else None
         model.place(self.points, torch.cat(weights) / model.delta.double() ** 2, tilts)

@@ -52,16 +52,16 @@ class Alike:
 
     Args:
         x: features, for each element ``[structures, n, D]``.
-        v: their changes, for each element ``[structures, n, P, D]``.
+        v: their changes, for each element ``[structures, P, n, D]``.
     """
 
     x: list[Float[Tensor, "S _ D"]]
-    v: list[Float[Tensor, "S _ P D"]]
+    v: list[Float[Tensor, "S P _ D"]]
 
     @cached_property
-    def own(self) -> list[Float[Tensor, "S _ P"]]:
+    def own(self) -> list[Float[Tensor, "S P _"]]:
         """``v_I · x_I``."""
-        return [(v @ x[..., None])[..., 0] for x, v in zip(self.x, self.v)]
+        return [torch.einsum("spnd,snd->spn", v, x) for x, v in zip(self.x, self.v)]
 
     def __len__(self) -> int:
         return len(self.x[0])
@@ -69,7 +69,7 @@ class Alike:
     @property
     def n_labels(self) -> int:
         """Energy and derivatives."""
-        return 1 + self.v[0].shape[2]
+        return 1 + self.v[0].shape[1]
 
     def __getitem__(self, which: slice) -> Alike:
         part = Alike([x[which] for x in self.x], [v[which] for v in self.v])
@@ -83,8 +83,8 @@ class Alike:
     def along(self, directions: Float[Tensor, "S C Q"]) -> Alike:
         """With changes along some directions in place of those by the first ``C`` labels."""
         C = directions.shape[1]
-        along = [torch.einsum("sncd,scq->snqd", v[:, :, :C], directions) for v in self.v]
-        return Alike(self.x, [torch.cat([f, v[:, :, C:]], 2) for f, v in zip(along, self.v)])
+        along = [(directions.mT @ v[:, :C].flatten(2)).unflatten(2, v.shape[2:]) for v in self.v]
+        return Alike(self.x, [torch.cat([f, v[:, C:]], 1) for f, v in zip(along, self.v)])
 
     @staticmethod
     def cat(parts: list[Alike]) -> Alike:
@@ -125,8 +125,8 @@ class Alike:
             W = torch.einsum("iab,ibcd,ice->iaed", P, 0.5 * (W + W.transpose(1, 2)), P)
             for k, (a, b) in enumerate(VOIGT):
                 v[:, v.shape[1] - 6 + k] = W[:, a, b]
-        x, v = descriptor(graph)[order].view(S, n, D), v[order].view(S, n, v.shape[1], D)
-        return Alike(list(x.split(counts, dim=1)), list(v.split(counts, dim=1)))
+        x, v = descriptor(graph)[order].view(S, n, D), v[order].view(S, n, v.shape[1], D).transpose(1, 2)
+        return Alike(list(x.split(counts, dim=1)), [e.contiguous() for e in v.split(counts, dim=2)])
 
 
 def internal_directions(structures: Structures) -> Float[Tensor, "S C Q"]:
@@ -175,24 +175,23 @@ def covariance(one: Alike, many: Alike, theta: float) -> Float[Tensor, "S Q P"]:
     K = many.x[0].new_zeros(S, n_many, n_one)
     second = K.new_zeros(S * (n_many - 1), n_one - 1)
     for (xa,), (va,), (oa,), xb, vb, ob in zip(one.x, one.v, one.own, many.x, many.v, many.own):
-        n, m = len(xa), xb.shape[1]
+        n, m = len(xa), xb.shape[1]  # va: [P, n, D], vb: [S, Q, m, D]
         if n == 0 or m == 0:
             continue
         k = gaussian(xb, xa, theta)  # [S, m, n]
         K[:, 0, 0] += k.sum((1, 2))
         k = q * k
         if n_many > 1:
-            ub = (vb @ xa.T).sub_(ob[..., None])  # [S, m, Q, n]
-            K[:, 1:, 0] += torch.einsum("sjn,sjqn->sq", k, ub)
+            ub = (vb @ xa.T).sub_(ob[..., None])  # [S, Q, m, n]
+            K[:, 1:, 0] += torch.einsum("sjn,sqjn->sq", k, ub)
         if n_one > 1:
-            ua = (xb.reshape(-1, xb.shape[-1]) @ va.flatten(0, 1).T).view(S, m, n, -1)
-            ua.sub_(oa)  # [S, m, n, P]
-            K[:, 0, 1:] += torch.einsum("sjn,sjnp->sp", k, ua)
+            ua = (xb.reshape(-1, xb.shape[-1]) @ va.flatten(0, 1).T).view(S, m, -1, n)
+            ua.sub_(oa)  # [S, m, P, n]
+            K[:, 0, 1:] += torch.einsum("sjn,sjpn->sp", k, ua)
         if n_many > 1 and n_one > 1:
-            mixed = torch.bmm(k.mT, vb.flatten(2)).view(S, n, n_many - 1, -1)  # sum_j k v_j
-            mixed = mixed.transpose(1, 2).reshape(S * (n_many - 1), -1)
-            second.addmm_(mixed, va.transpose(1, 2).reshape(-1, n_one - 1))
-            left = (ub * (q * k)[:, :, None]).transpose(1, 2).reshape(S, n_many - 1, m * n)
-            second.view(S, n_many - 1, n_one - 1).baddbmm_(left, ua.view(S, m * n, -1))
+            mixed = k.mT[:, None] @ vb  # sum_j k v_j, [S, Q, n, D]
+            second.addmm_(mixed.view(len(second), -1), va.flatten(1).T)
+            left = (ub * (q * k)[:, None]).flatten(2)
+            second.view(S, n_many - 1, n_one - 1).baddbmm_(left, ua.mT.reshape(S, m * n, -1))
     K[:, 1:, 1:] = second.view(S, n_many - 1, n_one - 1)
     return K
