@@ -45,19 +45,27 @@ class ActiveSubspace(Fit):
         least_squares: arguments of ``LeastSquares`` in both steps, such as ``ridge`` and ``weights``.
         first: arguments that differ in the first step: with a ridge too weak for it, its channels are noise.
         rounds: how often channels are looked for; from the second time on the contracted fit itself says how
-            important they are, within those it has. All but the last fit take three tenths of the functions.
+            important they are, within those it has. All but the last take three tenths of the functions.
+        earlier: arguments that differ in rounds before the last: of fewer functions, they bear a weaker ridge.
     """
 
     refits_energies = True
 
-    def __init__(self, least_squares: dict | None = None, rounds: int = 1, first: dict | None = None):
+    def __init__(
+        self,
+        least_squares: dict | None = None,
+        rounds: int = 1,
+        first: dict | None = None,
+        earlier: dict | None = None,
+    ):
         if rounds < 1:
             raise ValueError(f"rounds must be at least 1, got {rounds}")
         settings = least_squares or {}
-        for table in (settings, first or {}):
+        for table in (settings, first or {}, earlier or {}):
             check_arguments(LeastSquares, table)
         self.method, self.rounds = LeastSquares(**settings), rounds
         self.first = LeastSquares(**(settings | (first or {})))
+        self.earlier = LeastSquares(**(settings | (earlier or {})))
         self.weights, self.energies = self.method.weights, self.method.energies
 
     def check(self, potential: Potential) -> None:
@@ -88,7 +96,7 @@ class ActiveSubspace(Fit):
         for k in range(self.rounds):
             last = k == self.rounds - 1
             model.contract(active_channels(source, model, train.structures), 1.0 if last else _EARLIER)
-            fitted, source = least_squares(self.method, potential), model
+            fitted, source = least_squares(self.method if last else self.earlier, potential), model
             history.append({"fit": f"contracted {k + 1}", **fitted.history[0]})
         return replace(fitted, history=history)
 

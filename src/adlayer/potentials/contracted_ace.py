@@ -27,7 +27,7 @@ from .cluster_potential import ClusterPotential
 
 OF_FIRST = ("order", "degree", "weight_l", "n_functions", "decay")
 _SPACING = 0.01  # of the knots, Å
-_FALL = 3.0  # what one factor more takes from the limit of the degree
+_FALL = 2.0  # what one factor more takes from the limit of the degree
 _LOWEST = 2.0  # degree of the most important channel
 _NOTHING = 1e-10  # importance, relative to the largest, of what is no channel
 
@@ -50,7 +50,7 @@ class ContractedACE(ClusterPotential):
         cutoff: Å.
         order: largest number of factors in a product (correlation order), 2 to 6.
         n_functions: number of functions per element of the center, those of lowest degree; each factor beyond the
-            second counts 3 more.
+            second counts 2 more.
         limits: largest degree of products of each order, 2 first, in place of ``n_functions``.
         channels: most channels of each ``l``.
         l_max: largest ``l``.
