@@ -102,3 +102,21 @@ def test_published_runs(shared, name):
     quality = Quality.of(error, (said.std.forces.square() + 0.06**2).sqrt().flatten().numpy())
     assert quality.rmse < 0.14  # of 0.34 and 0.29 eV/Å
     assert 1.2 < quality.rmse / quality.sharpness < 2.5
+
+
+@pytest.mark.parametrize(("name", "few", "many"), [("ag", 3, 6), ("al", 4, 10)])
+def test_published_runs_again(shared, name, few, many):
+    """The rule goes through the frames for which FLARE had asked, with the labels of all atoms or, as FLARE, of one.
+
+    It asks less often, above all with all labels, and errors stay what they are with all frames.
+    """
+    data = read(shared / "data" / "flare-ag-slab" / f"{name}_opthyps.extxyz.gz")[:49]
+    flare = FLARE(list(data.elements), pairs=30, triangles=60)
+    whole, single = (replay(OnTheFly(), flare, data, NOISE, atoms=n) for n in (None, 1))
+    assert len(whole.asked) == pytest.approx(few, abs=1)
+    assert len(single.asked) == pytest.approx(many, abs=2)
+    for done in (whole, single):
+        assert float(done.errors[24:].square().mean().sqrt()) < 0.16
+        assert float(done.stds[24:].square().mean().sqrt()) < 0.06
+    known = replay(OnTheFly(0.5), flare, data[:6], NOISE, atoms=1)  # a lower tolerance: nearly all of them
+    assert len(known.asked) == 6

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..config import Part
@@ -78,6 +78,7 @@ def replay(
     frames: Dataset,
     method: Fit,
     first: int = 1,
+    atoms: int | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Replay:
     """Go through frames in their order: predict each, and where the rule asks take its label and fit again.
@@ -88,6 +89,7 @@ def replay(
         frames: all labeled, each with as many atoms.
         method: how it is fitted.
         first: how many frames are labeled to begin with.
+        atoms: how many atoms of a frame are labeled where the rule asks, those in most doubt; all, if not given.
         progress: called after each frame.
     """
     process = GaussianProcess(calibrated=False)
@@ -100,7 +102,19 @@ def replay(
         stds.append(said.std.forces.flatten())
         if bool(rule.asks(said, frame.structures, fitted).any()):
             asked.append(k)
+            if atoms is not None:
+                known = said.std.forces.amax(1).topk(atoms).indices
+                frames = _without(frames, k, known)
             fitted = process.fit(potential, frames[asked], method=method)
         if progress:
             progress(k + 1, len(frames), f"{len(asked)} labels")
     return Replay(asked, torch.stack(errors), torch.stack(stds), fitted)
+
+
+def _without(frames: Dataset, k: int, known: Int[Tensor, "some"]) -> Dataset:
+    """The same frames, where of the forces of one only those on some atoms are known."""
+    forces, begin = frames.labels.forces.clone(), int(frames.structures.offsets[k])
+    taken = forces[begin + known]
+    forces[begin : int(frames.structures.offsets[k + 1])] = torch.nan
+    forces[begin + known] = taken
+    return replace(frames, labels=frames.labels._replace(forces=forces))
