@@ -12,6 +12,7 @@ of uracil 7 GB, of aspirin 17 GB.
 import resource
 import sys
 import time
+from math import nan
 from pathlib import Path
 
 import torch
@@ -44,12 +45,12 @@ def main(folder: Path, jobs: list[str]) -> None:
         start = time.process_time()
         made = method(model, train, valid)
         seconds = time.process_time() - start
+        sigma = float(made.potential.parts[1].theta)  # after the energies of elements
         found = errors(predict(made.potential, test.structures, stress=False), test)
         E, F = 1e3 * found["energy_mae"] * len(test.structures[0].numbers), 1e3 * found["forces_mae"]
-        known, peak = KNOWN[molecule][int(n)], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        known, peak = KNOWN[molecule].get(int(n), (nan, nan)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         print(
-            f"{molecule:10}{n:>9}{float(model.theta):9g}{E:9.2f}{known[0]:9.1f}{F:9.2f}{known[1]:9.1f}"
-            f"{seconds:9.0f}{peak:9.1f}",
+            f"{molecule:10}{n:>9}{sigma:9g}{E:9.2f}{known[0]:9.1f}{F:9.2f}{known[1]:9.1f}{seconds:9.0f}{peak:9.1f}",
             flush=True,
         )
 

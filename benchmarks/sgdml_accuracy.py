@@ -11,6 +11,7 @@ meV/Å; the errors known are those of sGDML with 950 frames, of ACE with 50.
 import resource
 import sys
 import time
+from math import nan
 from pathlib import Path
 
 import torch
@@ -37,14 +38,14 @@ def main(folder: Path, jobs: list[str]) -> None:
         sigmas, ridge, solver = settings + SETTINGS[len(settings) :]
         both = read(folder / f"rmd17/{molecule}_fold01.npz")
         train, valid, test = both[: int(n)], both[950:1000], both[1000:]
-        method = GradientDomain([float(x) for x in sigmas.split(",")], float(ridge), solver=solver, memory=15.0)
+        method = GradientDomain([float(x) for x in sigmas.split(",")], float(ridge), solver=solver, memory=3.0)
         start = time.process_time()
         made = method(SGDML(), train, valid)
         seconds = time.process_time() - start
         row = next(row for row in made.history if row["sigma"] == float(made.potential.sigma))
         found = errors(predict(made.potential, test.structures, stress=False), test)
         E, F = 1e3 * found["energy_mae"] * len(test.structures[0].numbers), 1e3 * found["forces_mae"]
-        known, peak = KNOWN[molecule][int(n)], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        known, peak = KNOWN[molecule].get(int(n), (nan, nan)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         print(
             f"{molecule:10}{n:>9}{row['sigma']:9g}{row['steps']:9}{E:9.2f}{known[0]:9.1f}{F:9.2f}{known[1]:9.1f}"
             f"{seconds:9.0f}{peak:9.1f}",

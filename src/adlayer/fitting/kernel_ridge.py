@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from math import log, pi
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -221,21 +222,25 @@ def covariances(groups: list[Alike], theta: float, progress: Progress) -> Packed
     sizes = [len(g) * g.n_labels for g in groups]
     ends = np.cumsum(sizes)
     K = PackedTriangle(int(ends[-1]))
-    done, total = 0, sum(map(len, groups))
-    for g, one in enumerate(groups):
-        for f in range(len(one)):
-            row, done = int(ends[g]) - sizes[g] + f * one.n_labels, done + 1
-            rows = one.x[0].new_empty(one.n_labels, row + one.n_labels)
-            for h, many in enumerate(groups[: g + 1]):
-                last = f + 1 if h == g else len(many)
-                each = 8 * many.n_labels * sum(x[0].numel() for x in one.x)
-                step = max(1, int(_CACHE / each))
-                for begin in range(0, last, step):
-                    block = covariance(one[f : f + 1], many[begin : min(begin + step, last)], theta)
-                    at = int(ends[h]) - sizes[h] + begin * many.n_labels
-                    rows[:, at : at + len(block) * many.n_labels] = block.flatten(0, 1).T
-            K.set_rows(row, rows)
-            progress(done, total, f"covariances, sigma {theta:g}")
+
+    def fill(g: int, f: int) -> None:
+        one, row = groups[g], int(ends[g]) - sizes[g] + f * groups[g].n_labels
+        rows = one.x[0].new_empty(one.n_labels, row + one.n_labels)
+        for h, many in enumerate(groups[: g + 1]):
+            last = f + 1 if h == g else len(many)
+            each = 8 * many.n_labels * sum(x[0].numel() for x in one.x)
+            step = max(1, int(_CACHE / each))
+            for begin in range(0, last, step):
+                block = covariance(one[f : f + 1], many[begin : min(begin + step, last)], theta)
+                at = int(ends[h]) - sizes[h] + begin * many.n_labels
+                rows[:, at : at + len(block) * many.n_labels] = block.flatten(0, 1).T
+        K.set_rows(row, rows)
+
+    jobs, threads = [(g, f) for g, one in enumerate(groups) for f in range(len(one))], torch.get_num_threads()
+    with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:  # products are small
+        for done, _ in enumerate(pool.map(fill, *zip(*jobs)), 1):
+            progress(done, len(jobs), f"covariances, sigma {theta:g}")
+    torch.set_num_threads(threads)
     return K
 
 
