@@ -25,10 +25,11 @@ from adlayer.potentials.contracted_ace import ContractedACE
 
 SOLID = {"cutoff": 5.5, "order": 4, "degree": [18.0, 14.0, 12.0], "weight_l": 1.0, "pair": 15}
 FIRST = {"order": 4, "degree": [9.0, 7.2, 6.0], "weight_l": 0.35}
-MOLECULE = {"cutoff": 4.5, "order": 4, "channels": 14, "first": FIRST}
+MOLECULE = {"cutoff": 4.5, "order": 4, "channels": 14}
 SIZE = {"ethanol": {"n_functions": 5500}, "uracil": {"n_functions": 2600}, "aspirin": {"limits": [17.0, 14.3, 11.4]}}
+FIRST_SIZE = {"ethanol": 4000, "aspirin": 3500}
 RIDGE = {"ethanol": 4e-12, "aspirin": 4.4e-10}
-EARLIER = {"aspirin": 6.5e-11}  # channels are looked for twice
+EARLIER = {"aspirin": {"n_functions": 4000, "ridge": 6.5e-11}}  # channels are looked for twice
 KNOWN = {  # the better of GAP and MTP (meV/atom, meV/Å); ACE's row of rMD17 (meV, meV/Å)
     "Cu": (0.41, 10.0),
     "Li": (0.49, 10.0),
@@ -52,10 +53,11 @@ def molecule(folder: Path, name: str) -> tuple[Potential, Dataset, Dataset]:
     train, valid, test = both[:950], both[950:1000], both[1000:]
     elements = [chemical_symbols[z] for z in train.structures.numbers.unique().tolist()]
     n_atoms = int(train.structures.counts[0])
-    potential = ContractedACE(elements, **MOLECULE, **SIZE.get(name, {}))
+    first = FIRST | ({"n_functions": FIRST_SIZE[name]} if name in FIRST_SIZE else {})
+    potential = ContractedACE(elements, **MOLECULE, **SIZE.get(name, {}), first=first)
     weights = Weights(energy=33.0 * n_atoms)  # 1 meV of a molecule counts like 10 meV/Å of a component
     settings = {"ridge": RIDGE.get(name, 3e-11), "solver": "cholesky", "weights": weights}
-    twice = {"rounds": 2, "earlier": {"ridge": EARLIER[name]}} if name in EARLIER else {}
+    twice = {"rounds": 2, "earlier": EARLIER[name]} if name in EARLIER else {}
     method = ActiveSubspace(settings, first={"ridge": 1e-8}, **twice)
     return method(potential, train, valid).potential, train, test
 

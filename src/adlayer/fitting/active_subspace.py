@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _LABELS_EACH = 6  # for each coefficient of the first fit; half as many, and its channels follow their noise
 _FEWEST, _MOST = 50, 3000  # functions of each element in the first fit
-_EARLIER = 0.3  # of the functions, in rounds before the last
 _ENOUGH = 4000  # atoms for averages
 _MEMORY = 256_000_000  # bytes for products of some atoms and what differentiates them
 
@@ -45,8 +44,9 @@ class ActiveSubspace(Fit):
         least_squares: arguments of ``LeastSquares`` in both steps, such as ``ridge`` and ``weights``.
         first: arguments that differ in the first step: with a ridge too weak for it, its channels are noise.
         rounds: how often channels are looked for; from the second time on the contracted fit itself says how
-            important they are, within those it has. All but the last take three tenths of the functions.
-        earlier: arguments that differ in rounds before the last: of fewer functions, they bear a weaker ridge.
+            important they are, within those it has.
+        earlier: ``n_functions`` of each element in rounds before the last, by default a third of those of the last, and
+            arguments of ``LeastSquares`` that differ there: fewer functions bear a weaker ridge.
     """
 
     refits_energies = True
@@ -61,11 +61,13 @@ class ActiveSubspace(Fit):
         if rounds < 1:
             raise ValueError(f"rounds must be at least 1, got {rounds}")
         settings = least_squares or {}
-        for table in (settings, first or {}, earlier or {}):
+        earlier = dict(earlier or {})
+        self.fewer: int | None = earlier.pop("n_functions", None)
+        for table in (settings, first or {}, earlier):
             check_arguments(LeastSquares, table)
         self.method, self.rounds = LeastSquares(**settings), rounds
         self.first = LeastSquares(**(settings | (first or {})))
-        self.earlier = LeastSquares(**(settings | (earlier or {})))
+        self.earlier = LeastSquares(**(settings | earlier))
         self.weights, self.energies = self.method.weights, self.method.energies
 
     def check(self, potential: Potential) -> None:
@@ -94,8 +96,10 @@ class ActiveSubspace(Fit):
         plain = together([source if p is model else copy.deepcopy(p) for p in leaves(potential)])
         history = [{"fit": "first", **least_squares(self.first, plain).history[0]}]
         for k in range(self.rounds):
-            last = k == self.rounds - 1
-            model.contract(active_channels(source, model, train.structures), 1.0 if last else _EARLIER)
+            channels, last = active_channels(source, model, train.structures), k == self.rounds - 1
+            model.contract(channels)
+            if not last:
+                model.contract(channels, self.fewer or model.n_functions // 3)
             fitted, source = least_squares(self.method if last else self.earlier, potential), model
             history.append({"fit": f"contracted {k + 1}", **fitted.history[0]})
         return replace(fitted, history=history)

@@ -127,23 +127,20 @@ class ContractedACE(ClusterPotential):
         """What the sums are combined to."""
         return Channels(*(getattr(self, name).double().cpu() for name in Channels._fields))
 
-    def contract(self, channels: Channels, share: float = 1.0) -> None:
+    def contract(self, channels: Channels, n_functions: int | None = None) -> None:
         """Take other channels, and the products that are of lowest degree by them; coefficients begin anew.
 
         Args:
             channels: what the sums are combined to.
-            share: of the products that there are to be, those of lowest degree.
+            n_functions: so many for each element, in place of what the potential was made with.
         """
         for name, x in channels._asdict().items():
             setattr(self, name, x.to(getattr(self, name)))
         degree = {Channel(l, 0, q): d for (l, q), d in np.ndenumerate(self._degrees()) if np.isfinite(d)}
-        if self.limits is not None:
+        if self.limits is not None and n_functions is None:
             chosen = select_by_degrees(degree, [self.limits[0], *self.limits])
         else:
-            chosen = self._lowest(degree)
-        if share < 1:
-            of = np.array([sum(degree[c] for c in f) + _FALL * len(f) for f in chosen])
-            chosen = [chosen[k] for k in np.flatnonzero(of <= np.quantile(of, share))]
+            chosen = self._lowest(degree, n_functions or self.n_most)
         codes = [[c.l * self.importance.shape[2] + c.n for c in f] for f in chosen]
         padded = [code + [-1] * (self.order - len(code)) for code in codes]
         self.products = torch.tensor(padded, dtype=torch.long, device=self.products.device).reshape(-1, self.order)
@@ -158,9 +155,9 @@ class ContractedACE(ClusterPotential):
         d[~known.any(0)] = np.inf
         return _LOWEST + d - d.min()
 
-    def _lowest(self, degree: Mapping[Channel, float]) -> list[tuple[Channel, ...]]:
-        """Products enough for ``n_functions``."""
-        wanted, limit = self.n_most - self.pair * len(self.elements), 2 * _LOWEST
+    def _lowest(self, degree: Mapping[Channel, float], n_functions: int) -> list[tuple[Channel, ...]]:
+        """Products enough for so many functions of each element."""
+        wanted, limit = n_functions - self.pair * len(self.elements), 2 * _LOWEST
         most = self.order * max(degree.values()) + _FALL * (self.order - 2)
         while True:
             limit += 0.5
