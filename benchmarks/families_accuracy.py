@@ -5,9 +5,10 @@
 DATA is a folder with mlearn/, cu-poet/, aenet-tio2-1000/, alumina-surfaces/ and silicon-castep-tests/. Results are kept
 in runs/families/NAME, where an interrupted run goes on, and each has its report there.
 
-mlearn: Zuo et al., J. Phys. Chem. A 124, 731 (2020); SNAP and quadratic SNAP as published, evaluated by LAMMPS; GAP as
-and MTP as quoted in the tables of ACEpotentials. SNAP has as many components as the published ones. The weight of the energy, on
-which a linear fit stands between energies and forces, and the cutoff of quadratic SNAP were compared on test frames.
+mlearn: Zuo et al., J. Phys. Chem. A 124, 731 (2020); SNAP and quadratic SNAP as published, evaluated by LAMMPS; GAP and
+MTP as quoted in the tables of ACEpotentials. SNAP has as many components as the published ones. The weight of the
+energy, on which a linear fit stands between energies and forces, and the cutoff of quadratic SNAP were compared on test
+frames; those of MTP and UF3 are the same weights and about the same cutoffs.
 cu-poet: fitted to bulk, judged on surfaces. TiO2 and alumina: parts, for the sake of time.
 """
 
@@ -69,7 +70,7 @@ def mlearn(folder: Path, element: str) -> tuple[dict, Dataset, Dataset]:
         "quadratic SNAP": quadratic,
         "GAP": gap(CUTOFF[element][2], N_SPARSE[element]),
         "UF3": {"potential": {"UF3": {"cutoff": pairs, "cutoff_3": triplets}}, "fit": {"LeastSquares": weights}},
-        "MTP, linear part alone": {
+        "linear MTP": {
             "potential": {"MTP": {"cutoff": cutoff, "level": level}},
             "fit": {"LeastSquares": weights},
         },

@@ -121,7 +121,7 @@ class Potential(Part, nn.Module, ABC):
         """The trainable parameters that are not among ``coefficients``."""
         return [] if self.linear else [p for p in self.parameters() if p.requires_grad]
 
-    def slopes(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design | None:
+    def nonlinear_design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design | None:
         """Derivatives by the numbers in ``nonlinear``, as they are; None: they are found by differences."""
         return None
 

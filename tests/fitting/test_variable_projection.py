@@ -6,7 +6,7 @@ from ase.build import bulk
 
 from adlayer import Dataset, Graph, Structures, evaluate
 from adlayer.fitting import LeastSquares, VariableProjection
-from adlayer.fitting.tangent import Tangent, differences
+from adlayer.fitting.tangent import differences, steps_of, tangent
 from adlayer.potential import ReferenceEnergies
 from adlayer.potentials.lennard_jones import LennardJones
 from adlayer.potentials.morse import Morse
@@ -51,7 +51,7 @@ def test_slopes_are_differences(elements):
     slab.pbc = [True, True, False]
     graph = Graph.of(Structures.from_ase([atoms, slab]), 4.0)
     potential = MTP(elements, 4.0, 10, 4)
-    for kernel, difference in zip(potential.slopes(graph), differences(potential, graph)):
+    for kernel, difference in zip(potential.nonlinear_design(graph), differences(potential, graph)):
         if kernel.ndim == 4:  # what is asked of a slab is its strain in the plane
             kernel, difference = kernel[:1], difference[:1]
         torch.testing.assert_close(kernel, difference, rtol=1e-6, atol=1e-7)
@@ -85,7 +85,7 @@ def test_goes_on_to_the_last_digit(silicon, tmp_path, monkeypatch):
         if message.startswith("loss") and done == 6:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("adlayer.fitting.variable_projection._SAVE_EVERY", 0.0)
+    monkeypatch.setattr("adlayer.fitting.levenberg_marquardt._SAVE_EVERY", 0.0)
     with pytest.raises(KeyboardInterrupt):
         method(small(), train, valid, seed=5, folder=tmp_path, progress=stop)
     again = method(small(), train, valid, seed=5, folder=tmp_path)
@@ -128,13 +128,13 @@ def test_beside_other_parts(silicon):
 def test_tangent_is_linear_in_steps():
     graph = Graph.of(frames(1, 0), 4.0)
     potential = small()
-    tangent = Tangent(potential)
-    assert tangent.is_step.sum() == potential.w.numel()
-    A, c = tangent.design(graph), tangent.coefficients
+    moving = tangent(potential)
+    assert steps_of(moving).sum() == potential.w.numel()
+    A, c = moving.design(graph), moving.coefficients
     before = potential(graph).energy.sum()
     torch.testing.assert_close(A.energy[0] @ c, before.detach())
     step = 1e-5 * torch.cat([torch.zeros_like(potential.coefficients), torch.ones(potential.w.numel())])
-    tangent.coefficients = c + step
+    moving.coefficients = c + step
     torch.testing.assert_close((potential(graph).energy.sum() - before).detach(), A.energy[0] @ step, rtol=1e-4, atol=0)
 
 

@@ -152,7 +152,7 @@ def fit(
     progress: Progress | None = None,
     seed: int = 0,
 ) -> Fitted:
-    """Fit a potential: least squares where it is linear, gradient descent otherwise, or the method that is named.
+    """Fit a potential by ``default_method``, or by the method that is named.
 
     Args:
         potential: a potential, or ``{ClassName: {arguments}}``.
@@ -170,16 +170,22 @@ def fit(
 
 
 def default_method(potential: Potential) -> Fit:
-    """What the potential asks for; else a sparse Gaussian process as such, least squares where linear, or descent."""
+    """What the potential asks for; else a sparse Gaussian process as such, least squares where linear, or descent.
+
+    Where a linear potential has other parameters that can be fitted, by variable projection.
+    """
     from .gradient_descent import GradientDescent
     from .least_squares import LeastSquares
     from .sparse_gp import SparseGP
+    from .variable_projection import VariableProjection
 
     for part in leaves(potential):
         if part.fitted_by is not None:
             return build(part.fitted_by, Fit)
         if part.covariances() is not None:
             return SparseGP()
+        if part.linear and part.nonlinear():
+            return VariableProjection()
     return LeastSquares() if potential.linear else GradientDescent()
 
 

@@ -12,16 +12,25 @@ from ..potential import Design, PerAtom, Potential, evaluate, join_penalties
 _STEP = 1e-5  # of differences, in units of a parameter and of the rms of those beside it
 
 
-class Tangent(Potential):
+def tangent(potential: Potential) -> Potential:
     """Linear in the coefficients of a potential and in steps of its other parameters, where they are now.
 
     ``E(c, w + d) = E(c, w) + d · dE(c_now, w)/dw``. Of one that has no coefficients these are the steps alone, and what
     it says now is to be added.
 
     Args:
-        potential: any; ``coefficients`` set here move its parameters.
+        potential: any; coefficients that are set of its tangent move its parameters.
     """
+    return _Tangent(potential)
 
+
+def steps_of(part: Potential) -> Bool[Tensor, "K"]:
+    """Which of the coefficients are steps; none, of another than a tangent."""
+    K = len(part.coefficients)
+    return torch.arange(K) >= K - (part.n_steps if isinstance(part, _Tangent) else 0)
+
+
+class _Tangent(Potential):
     def __init__(self, potential: Potential):
         super().__init__()
         self.potential, self.cutoff, self.elements = potential, potential.cutoff, potential.elements
@@ -34,11 +43,6 @@ class Tangent(Potential):
         return self.potential(graph)
 
     linear = True
-
-    @property
-    def is_step(self) -> Bool[Tensor, "K"]:
-        """Which of the coefficients are steps."""
-        return torch.arange(len(self.coefficients)) >= len(self.coefficients) - self.n_steps
 
     @property
     def n_steps(self) -> int:
@@ -64,7 +68,9 @@ class Tangent(Potential):
         return join_penalties([self.potential.penalty(), ones]) if self.potential.linear else ones
 
     def design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
-        found = self.potential.slopes(graph, forces, virial) or differences(self.potential, graph, forces, virial)
+        found = self.potential.nonlinear_design(graph, forces, virial) or differences(
+            self.potential, graph, forces, virial
+        )
         if not self.potential.linear:
             return found
         pairs = zip(self.potential.design(graph, forces, virial), found)

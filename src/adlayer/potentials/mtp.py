@@ -27,8 +27,8 @@ class MTP(Potential):
     ``M_mu,nu = sum_j f_mu(r_ij) u_ij ⊗ ... ⊗ u_ij`` (``nu`` times the unit vector ``u_ij``) has the level
     ``2 + 4 mu + nu``, and a product the sum of the levels of its factors. The radial functions depend on both elements,
     ``f_mu(r) = sum_n w_ZiZj,mu,n T_n(x) (r_c - r)²`` with Chebyshev polynomials of ``x``, from -1 at ``min_dist`` to 1
-    at the cutoff. Fitted by least squares they stay as they are, and only ``c``, which all elements share, is found;
-    gradient descent finds both. At short distance it is not repulsive by itself: add ``ZBL()``.
+    at the cutoff. ``VariableProjection`` finds these with ``c``, which all elements share; ``LeastSquares`` finds ``c``
+    alone, with errors a few times as large. At short distance it is not repulsive by itself: add ``ZBL()``.
 
     Args:
         elements: chemical symbols.
@@ -127,7 +127,7 @@ class MTP(Potential):
     def nonlinear(self) -> list[nn.Parameter]:
         return [self.w] if self.w.requires_grad else []
 
-    def slopes(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
+    def nonlinear_design(self, graph: Graph, forces: bool = True, virial: bool = True) -> Design:
         return self._derivatives(graph, forces, virial, self.c)
 
     def _derivatives(self, graph: Graph, forces: bool, virial: bool, c: Tensor | None = None) -> Design:
