@@ -32,8 +32,11 @@ def families(molecule: str, n_frames: int, n_atoms: int) -> dict:
     """Energies of molecules count as in ``ace_accuracy.py``: 1 meV like 10 meV/Å of a component."""
     weights = {"weights": {"energy": 33.0 * n_atoms, "stress": 0.0}}
     if n_frames < 500:
-        basis = {"cutoff": 4.5, "order": 4, "degree": [9.0, 7.5, 6.0], "weight_l": 0.35, "decay": [0.5, 0.25]}
-        return {"ACE": {"potential": {"ACE": basis}, "fit": {"LeastSquares": weights}}}
+        size = {"order": 4, "degree": [9.0, 7.5, 6.0], "weight_l": 0.35, "n_functions": 4500}
+        fit = {"ridge": 1e-7, "solver": "qr", **weights}  # the ridge by cross-validation within the 50 of ethanol
+        return {
+            "ACE": {"potential": {"ACE": {"cutoff": 4.5, "decay": [0.5, 0.25], **size}}, "fit": {"LeastSquares": fit}}
+        }
     soap = {"cutoff": 4.5, "n_max": 8, "l_max": 6, "sigma": 0.4, "n_sparse": 800}
     noise = {"energy": 0.0005, "forces": 0.01, "virial": None}
     networks = {"hidden": [128, 96, 64], "activation": "gelu", "standardize": True}
