@@ -94,7 +94,7 @@ class LODE(Descriptor):
         settings = int(exponent), float(smearing), n_max, l_max, float(radius), basis, k_cutoff
         self.potential = PotentialProjection(E, *settings)
         self._spec = self.potential.spec
-        density = float(cutoff), float(transition), n_max, l_max, float(sigma), float(cutoff), "gto"
+        density = float(cutoff), float(transition), n_max, l_max, float(sigma), float(cutoff), "gaussians"
         self.density = PowerSpectrum(E, *density, float(central_weight), "none", None, None)
         self.register_buffer("of_itself", torch.from_numpy(self.potential.of_itself), persistent=False)
         a, b = torch.triu_indices(E * n_max, E * n_max) if not with_density else (torch.zeros(0, dtype=torch.long),) * 2
