@@ -246,7 +246,8 @@ def test_learning_curve_and_cutoff_test(run, folder, tmp_path):
 
 
 def test_interrupted_by_hand(folder, tmp_path):
-    words = ["fit", str(folder / "fit.toml"), "-f", str(tmp_path / "job"), "--set", "potential.ACE.degree=14"]  # slow
+    endless = "fit={GradientDescent = {epochs = 1000000}}"
+    words = ["fit", str(folder / "fit.toml"), "-f", str(tmp_path / "job"), "--set", endless]
     code = f"from adlayer.cli import main; main({words})"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
     while "Read and split" not in process.stderr.readline():
