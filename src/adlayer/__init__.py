@@ -34,6 +34,7 @@ _HOME = {
     "describe": "config",
     "save": "saving",
     "load": "saving",
+    "tabulate": "tabulation",
     "check_potential": "checks",
     "check_descriptor": "checks",
     "Dataset": "data",

@@ -145,14 +145,12 @@ def write(path: Path, potential: Potential) -> None:
     }
     for theirs, (_, ours) in CONSTANTS.items():
         state[f"potentials.nnp.aev_computer.{theirs}"] = torch.tensor(constants[ours], dtype=torch.float64).view(-1)
-    for m, member in enumerate(potential.members):
+    for m in range(len(potential.members)):
         prefix = f"members.{m}." if len(potential.members) > 1 else ""
-        for z, (e, network) in enumerate(zip(elements, member.networks)):
+        for e in elements:
+            network = potential.network(e, m)
             for k, (W, b) in enumerate(zip(network.weights, network.biases)):
                 last = W is network.weights[-1]
-                if k == 0 and potential.standardize:
-                    W = W / potential.spread[z]
-                    b = b - W @ potential.mean[z]
                 where = f"potentials.nnp.neural_networks.{prefix}atomics.{e}.{'final_layer' if last else f'layers.{k}'}"
                 for part, x in (("weight", W), ("bias", b)):
                     state[f"{where}.{part}"] = x.detach() / (HARTREE if last else 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -107,6 +108,16 @@ class ANI(Potential):
         if self.standardize:
             G = (G - self.mean[species]) / self.spread[species]
         return torch.stack([N(G, species) for N in self.members], -1) + self.energies[species][:, None]
+
+    @torch.no_grad()
+    def network(self, element: str, member: int = 0) -> MLP:
+        """A network that sees features as they are: a copy, with mean and spread in its first layer."""
+        z = self.elements.index(element)
+        network = deepcopy(self.members[member].networks[z])
+        if self.standardize:
+            network.weights[0].div_(self.spread[z])
+            network.biases[0].sub_(network.weights[0] @ self.mean[z])
+        return network
 
     @torch.no_grad()
     def prepare(self, graphs: Iterable[Graph]) -> None:
