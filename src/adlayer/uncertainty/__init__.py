@@ -3,7 +3,8 @@
 from .calibration import Calibration, assess, calibrate, force_deviation
 from .committee import Committee
 from .distance import DistanceAware, FeatureDistance
-from .ensemble import Doubtful, Ensemble, LinearEnsemble
+from .doubtful import Doubtful
+from .ensemble import Ensemble, LinearEnsemble
 from .extrapolation import Extrapolating, ExtrapolationGrade
 from .gaussian_process import GaussianProcess
 from .on_the_fly import OnTheFly, Replay, replay

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..potential import Prediction
 from ..structures import Structures
-from .ensemble import Doubtful
+from .doubtful import Doubtful
 from .scores import Quality, best_scale, conformal_quantile
 
 if TYPE_CHECKING:

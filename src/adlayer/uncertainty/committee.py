@@ -14,7 +14,8 @@ import torch
 from ..config import build, describe, find_class
 from ..potential import Potential
 from .calibration import calibrate
-from .ensemble import Doubtful, Ensemble, LinearEnsemble
+from .doubtful import Doubtful
+from .ensemble import Ensemble, LinearEnsemble
 from .uncertainty import Uncertainty
 
 if TYPE_CHECKING:

@@ -14,10 +14,9 @@ from torch import Tensor
 from ..config import build
 from ..descriptor import Descriptor
 from ..graph import Graph
-from ..potential import PerAtom, Potential, Prediction, Species, evaluate
-from ..structures import sum_systems
+from ..potential import Potential, Species
 from .calibration import calibrate
-from .ensemble import Doubtful
+from .doubtful import DoubtsAtoms
 from .uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -25,14 +24,11 @@ if TYPE_CHECKING:
     from ..fitting import Fit
 
 
-class DistanceAware(Doubtful):
+class DistanceAware(DoubtsAtoms):
     """A potential whose doubt about an atom is the distance of its features from the nearest known environment.
 
     ``std_i = sqrt(d_i² + d_0²)``, ``d_i = min_k |z_i - z_k|`` over known atoms of the same element, with ``z`` the
-    features divided by their spread and ``d_0`` the usual distance between known neighbors. It is the doubt about each
-    force component and about the atom's energy, in units that calibration sets; those of a structure's atoms add in
-    squares.
-    Related: J. P. Janet et al., Chem. Sci. 10, 7913 (2019).
+    features divided by their spread and ``d_0`` the usual distance between known neighbors. Related: J. P. Janet et al., Chem. Sci. 10, 7913 (2019).
 
     Args:
         potential: what it predicts.
@@ -59,19 +55,6 @@ class DistanceAware(Doubtful):
         self.register_buffer("known", torch.full((E, points, F), torch.inf, **double))  # inf: no point
         self.register_buffer("spread", torch.ones(E, F, **double))
         self.register_buffer("floor", torch.ones(E, **double))
-
-    def prepare(self, graphs: Iterable[Graph]) -> None:
-        self.potential.prepare(graphs)
-
-    def forward(self, graph: Graph) -> PerAtom:
-        return self.potential(graph.within(self.potential.cutoff))
-
-    def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
-        mean = evaluate(self.potential, graph.within(self.potential.cutoff), forces=forces, stress=stress)
-        doubt = self.doubt(graph)
-        energy = sum_systems(doubt.square(), graph.structures).sqrt()
-        std = Prediction(energy, doubt[:, None].expand(-1, 3) if forces else None, energies=doubt)
-        return mean._replace(std=self._scaled(std))
 
     def doubt(self, graph: Graph) -> Float[Tensor, "atoms"]:
         """``sqrt(d_i² + d_0²)``, not yet calibrated."""

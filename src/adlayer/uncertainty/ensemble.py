@@ -1,71 +1,18 @@
-"""Potentials that know their own doubt: the mean and the spread of several, as one potential."""
+"""Ensembles: the mean and the spread of several potentials, as one."""
 
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..config import build
 from ..graph import Graph
 from ..potential import PerAtom, Potential, Prediction, evaluate
-from ..structures import Structures, sum_systems
-
-
-class Doubtful(Potential):
-    """A potential whose predictions carry ``std``: of energies, forces (per component) and energies per atom.
-
-    Give it a graph and it is a potential like any other; give it structures and it is an ``Evaluate``. Standard
-    deviations are multiplied by ``scales``, which are set by calibration on held-out data.
-    """
-
-    potential: Potential  # what it predicts, or one of what it averages
-
-    def _take(self, potential: Potential | Mapping | str) -> Potential:
-        """Make room for the scales, and give back a copy of the potential."""
-        potential = copy.deepcopy(build(potential, Potential))
-        self.cutoff, self.elements = potential.cutoff, potential.elements
-        self.register_buffer("scales", torch.ones(2, dtype=torch.float64, device=potential.device))  # energy, forces
-        return potential
-
-    @property
-    def local(self) -> bool:
-        return self.potential.local
-
-    @property
-    def continuity(self) -> int:
-        return self.potential.continuity
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.potential.dtype
-
-    def __call__(self, where: Graph | Structures) -> PerAtom | Prediction:
-        return evaluate(self, where) if isinstance(where, Structures) else super().__call__(where)
-
-    def rescale(self, energy: float, forces: float) -> None:
-        """Multiply the standard deviations by these factors from now on, beside what they are multiplied by already."""
-        self.scales *= self.scales.new_tensor([energy, forces])
-
-    def _scaled(self, std: Prediction) -> Prediction:
-        energy, forces = self.scales
-
-        def times(x: Tensor | None, scale: Tensor) -> Tensor | None:
-            return None if x is None else x * scale.to(x)
-
-        return Prediction(times(std.energy, energy), times(std.forces, forces), energies=times(std.energies, energy))
-
-    def choose(self, structures: Structures, n: int) -> list[int] | None:
-        """At most ``n`` structures that it would learn most from; None: it cannot tell."""
-        return None
-
-    @abstractmethod
-    def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
-        """Mean and standard deviations."""
+from ..structures import sum_systems
+from .doubtful import Doubtful
 
 
 class Ensemble(Doubtful):
@@ -163,12 +110,6 @@ class LinearEnsemble(Doubtful):
         mean = copy.deepcopy(members[0])
         mean.coefficients = C.mean(0)
         return LinearEnsemble.of(mean, ((C - C.mean(0)) / (len(C) - 1) ** 0.5).T)
-
-    def prepare(self, graphs: Iterable[Graph]) -> None:
-        self.potential.prepare(graphs)
-
-    def forward(self, graph: Graph) -> PerAtom:
-        return self.potential(graph)
 
     def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
         mean = evaluate(self.potential, graph, forces=forces, stress=stress)

@@ -6,7 +6,7 @@ Lysogorskiy et al., Phys. Rev. Mater. 7, 043801 (2023).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +17,10 @@ from torch import Tensor
 
 from ..graph import Graph
 from ..nn.maxvol import ActiveSet
-from ..potential import PerAtom, Potential, Prediction, ReferenceEnergies, Species, Sum, evaluate
-from ..structures import Structures, chunks, sum_systems
+from ..potential import Potential, ReferenceEnergies, Species, Sum
+from ..structures import Structures, chunks
 from .calibration import calibrate
-from .ensemble import Doubtful
+from .doubtful import DoubtsAtoms
 from .uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -28,16 +28,13 @@ if TYPE_CHECKING:
     from ..fitting import Fit
 
 
-class Extrapolating(Doubtful):
+class Extrapolating(DoubtsAtoms):
     """A potential whose doubt about an atom is its extrapolation grade ``gamma_i = max_k |b_i A^-1|_k``.
 
     ``b_i`` is what the atom's energy is linear in (of a cluster expansion with an embedding: its invariants), ``A`` as
     many known environments of its element as these have components, those of largest volume. Where ``gamma <= 1`` the
     energy is a combination of known ones with coefficients up to 1; beyond it is extrapolated. Of cluster expansions
     fitted to surfaces and defects alike, grades up to about 5 were harmless, those above 25 not reliable.
-
-    The standard deviation of each force component and of the atom's energy is ``gamma``, in units that calibration
-    sets; those of a structure's atoms add in squares.
 
     Args:
         potential: what it predicts: linear, or a cluster expansion.
@@ -85,18 +82,8 @@ class Extrapolating(Doubtful):
             self._buffers[name] = x.to(self._buffers[name].device)
         return self
 
-    def prepare(self, graphs: Iterable[Graph]) -> None:
-        self.potential.prepare(graphs)
-
-    def forward(self, graph: Graph) -> PerAtom:
-        return self.potential(graph)
-
-    def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
-        mean = evaluate(self.potential, graph, forces=forces, stress=stress)
-        gamma = self.grades(graph).to(mean.energies)
-        energy = sum_systems(gamma.square(), graph.structures).sqrt()
-        std = Prediction(energy, gamma[:, None].expand(-1, 3) if forces else None, energies=gamma)
-        return mean._replace(std=self._scaled(std))
+    def doubt(self, graph: Graph) -> Float[Tensor, "atoms"]:
+        return self.grades(graph)
 
     def grades(self, where: Graph | Structures) -> Float[Tensor, "atoms"]:
         """``gamma`` of each atom, whatever the calibration; that of a structure is the largest of its atoms."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
@@ -11,19 +11,17 @@ from torch import Tensor
 from ..config import build
 from ..descriptor import Descriptor
 from ..graph import Graph
-from ..potential import PerAtom, Potential, Prediction, Species, evaluate
-from ..structures import sum_systems
-from .ensemble import Doubtful
+from ..potential import Potential, Species
+from .doubtful import DoubtsAtoms
 
 
-class QuadraticDoubt(Doubtful):
+class QuadraticDoubt(DoubtsAtoms):
     """``std_i = c sqrt(p_i · B p_i)``, ``B = epsilon (PᵀP + epsilon)⁻¹``: doubt of a process that is linear in ``p``.
 
     That is ``1 - p · Pᵀ (P Pᵀ + epsilon)⁻¹ P p`` with the known environments of the element as rows of ``P``, and
     ``p`` features of norm 1. FLARE maps the variance of a process of power 2 to that of power 1, since its cost does
-    not grow with the points and both are in doubt about the same environments. It is the doubt about each force
-    component and about the atom's energy, in units ``c`` that calibration sets; those of a structure's atoms add in
-    squares. Y. Xie et al., npj Comput. Mater. 9, 36 (2023).
+    not grow with the points and both are in doubt about the same environments. ``c`` is set by calibration. Y.
+    Xie et al., npj Comput. Mater. 9, 36 (2023).
 
     Args:
         potential: what it predicts.
@@ -55,19 +53,6 @@ class QuadraticDoubt(Doubtful):
         P = points.to(self.forms)
         one = torch.eye(P.shape[1], dtype=P.dtype, device=P.device)
         self.forms[element] = epsilon * torch.linalg.inv(P.T @ P + epsilon * one)
-
-    def prepare(self, graphs: Iterable[Graph]) -> None:
-        self.potential.prepare(graphs)
-
-    def forward(self, graph: Graph) -> PerAtom:
-        return self.potential(graph.within(self.potential.cutoff))
-
-    def predict(self, graph: Graph, forces: bool = True, stress: bool = True) -> Prediction:
-        mean = evaluate(self.potential, graph.within(self.potential.cutoff), forces=forces, stress=stress)
-        doubt = self.doubt(graph)
-        energy = sum_systems(doubt.square(), graph.structures).sqrt()
-        std = Prediction(energy, doubt[:, None].expand(-1, 3) if forces else None, energies=doubt)
-        return mean._replace(std=self._scaled(std))
 
     @torch.no_grad()
     def doubt(self, graph: Graph) -> Float[Tensor, "atoms"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..config import Part
 from ..potential import Potential
-from .ensemble import Doubtful
+from .doubtful import Doubtful
 
 if TYPE_CHECKING:
     from ..data import Dataset
