@@ -70,6 +70,16 @@ class Descriptor(Part, nn.Module, ABC):
     def prepare(self, graphs: Iterable[Graph]) -> None:
         """Set what is learned from the structures before a fit, such as statistics; by default nothing."""
 
+    @torch.no_grad()
+    def of_elements(self, graphs: Iterable[Graph]) -> list[Float[Tensor, "atoms features"]]:
+        """Features of all atoms of each of the ``elements``, for statistics."""
+        found: list[list[Tensor]] = [[] for _ in self.elements]
+        for graph in graphs:
+            G = self(graph)
+            for rows, e in zip(found, self.elements):
+                rows.append(G[graph.numbers == atomic_numbers[e]])
+        return [torch.cat(rows) if rows else torch.zeros(0, self.n_features) for rows in found]
+
     def only(self, columns: Sequence[Sequence[int]]) -> Descriptor | None:
         """A descriptor of some features, those of each element, where it is cheaper than all; None: it is not."""
         return None

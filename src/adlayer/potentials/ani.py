@@ -124,13 +124,8 @@ class ANI(Potential):
         """Take mean and spread of the features once: what networks that have learned see must not change."""
         if not self.standardize or bool((self.spread != 1).any()):
             return
-        found: list[list[Tensor]] = [[] for _ in self.elements]
-        for graph in graphs:
-            G, species = self.descriptor(graph.to(self.dtype)), self.species(graph.numbers)
-            for k, rows in enumerate(found):
-                rows.append(G[species == k])
-        for k, rows in enumerate(found):
-            if len(G := torch.cat(rows)) > 1:
+        for k, G in enumerate(self.descriptor.of_elements(g.to(self.dtype) for g in graphs)):
+            if len(G) > 1:
                 variance = G.var(0)
                 self.mean[k], self.spread[k] = G.mean(0), (variance + _FLOOR * variance.max()).sqrt()
 

@@ -104,13 +104,7 @@ class HDNNP(Potential):
         """Take the statistics of features from a training set; elements that are not in it keep what they have."""
         graphs = list(graphs)
         self.descriptor.prepare(graphs)
-        found: list[list[Tensor]] = [[] for _ in self.elements]
-        for graph in graphs:
-            G, species = self.descriptor(graph.to(self.dtype)), self.species(graph.numbers)
-            for k, rows in enumerate(found):
-                rows.append(G[species == k])
-        for k, rows in enumerate(found):
-            G = torch.cat(rows) if rows else self.mean[:0]
+        for k, G in enumerate(self.descriptor.of_elements(g.to(self.dtype) for g in graphs)):
             if len(G):
                 self.minimum[k], self.maximum[k], self.mean[k] = G.amin(0), G.amax(0), G.mean(0)
                 self.sigma[k] = G.std(0) if len(G) > 1 else 0.0

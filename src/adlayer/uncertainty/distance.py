@@ -28,7 +28,8 @@ class DistanceAware(DoubtsAtoms):
     """A potential whose doubt about an atom is the distance of its features from the nearest known environment.
 
     ``std_i = sqrt(d_i² + d_0²)``, ``d_i = min_k |z_i - z_k|`` over known atoms of the same element, with ``z`` the
-    features divided by their spread and ``d_0`` the usual distance between known neighbors. Related: J. P. Janet et al., Chem. Sci. 10, 7913 (2019).
+    features divided by their spread and ``d_0`` the usual distance between known neighbors.
+    Related: J. P. Janet et al., Chem. Sci. 10, 7913 (2019).
 
     Args:
         potential: what it predicts.
