@@ -13,12 +13,13 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.polynomial import chebyshev
+from numpy.polynomial.chebyshev import chebfit
 from scipy.special import gamma, spherical_jn
 from torch import Tensor
 
 from ..config import nearest
 from ..nn.density_projection import bessel_zeros
+from ..nn.polynomials import chebyshev, gauss_legendre
 
 RADIAL_FUNCTIONS = ("gto", "monomials", "bessel")
 
@@ -62,8 +63,7 @@ class RadialFunctions:
     @cached_property
     def on_nodes(self) -> tuple[Float[np.ndarray, "S"], Float[np.ndarray, "l S n"]]:
         """Nodes (Å), and ``r² R_nl`` there times the weights of an integral."""
-        s, w = np.polynomial.legendre.leggauss(240)
-        s, w = 0.5 * self.end * (s + 1), 0.5 * self.end * w
+        s, w = gauss_legendre(0.0, self.end, 240)
         R = np.stack([getattr(self, f"_{self.basis}")(s, l) for l in range(self.l_max + 1)])
         return s, R * (w * s**2)[:, None]
 
@@ -95,7 +95,7 @@ class RadialFunctions:
         x = np.cos(np.pi * (np.arange(n) + 0.5) / n)
         fraction = np.sqrt(0.5 * (x + 1))
         values = self.of_waves(k_cutoff * fraction) / fraction[:, None, None] ** np.arange(self.l_max + 1)[:, None]
-        c = chebyshev.chebfit(x, values.reshape(n, -1), n - 1)
+        c = chebfit(x, values.reshape(n, -1), n - 1)
         kept = np.flatnonzero(np.abs(c).max(1) > 1e-15 * np.abs(c).max())[-1] + 1
         return c[:kept].reshape(-1, *values.shape[1:])
 
@@ -119,8 +119,5 @@ def _orthonormal(overlap: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
 def evaluate_series(c: Float[Tensor, "T l n"], k: Float[Tensor, "K"], k_cutoff: float) -> Float[Tensor, "K l n"]:
     """``I_nl(k)`` of waves not longer than ``k_cutoff``."""
     x, fraction = 2 * (k / k_cutoff) ** 2 - 1, k / k_cutoff
-    T = [torch.ones_like(x), x]
-    while len(T) < len(c):
-        T.append(2 * x * T[-1] - T[-2])
     powers = torch.stack([fraction**l for l in range(c.shape[1])], 1)
-    return torch.einsum("tk,tln->kln", torch.stack(T[: len(c)]), c) * powers[:, :, None]
+    return torch.einsum("kt,tln->kln", chebyshev(x, len(c)), c) * powers[:, :, None]

@@ -20,6 +20,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..nn.polynomials import gauss_legendre
+
 _SINGULAR = 9  # more points of a rule, for what is singular close to it: 1e-9 of the integral
 
 
@@ -137,8 +139,7 @@ def half_ball(
     It integrates ``e^{i turns u x}``, ``|x| <= 1``, times harmonics of ``order`` and ``e^{i more |u|}``, to rounding.
     """
     n = int(np.ceil(grade * (turns + more) / 4)) + _SINGULAR * min(grade, 2)
-    s, w = np.polynomial.legendre.leggauss(n)
-    s, w = 0.5 * (s + 1), 0.5 * w
+    s, w = gauss_legendre(0.0, 1.0, n)
     radius = s**grade
     w = w * grade * s ** (grade - 1) * radius ** (dimension - 1)
     nodes, weights = [], []

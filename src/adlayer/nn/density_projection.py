@@ -23,7 +23,9 @@ from scipy.special import erf, gamma, spherical_jn
 from torch import Tensor
 
 from ..config import nearest
+from .polynomials import chebyshev, gauss_legendre
 
+_NODES = 100  # of integrals over distances
 BASES = ("gaussians", "gto", "polynomial", "bessel", "chebyshev")
 
 
@@ -108,12 +110,12 @@ class DensityProjection:
         n = np.arange(1, self.n_max + 1)
         k = n[:, None] + n
         overlap = 2 * self.reach ** (k + 7.0) / ((k + 5) * (k + 6) * (k + 7))
-        s, w = _quadrature(self.reach)
+        s, w = gauss_legendre(0.0, self.reach, _NODES)
         phi = (self.reach - s[:, None]) ** (n + 2)
         return s, 4 * np.pi * (w * s**2)[:, None] * (phi @ _inverse_root(overlap))
 
     def _waves(self):
-        s, w = _quadrature(self.reach)
+        s, w = gauss_legendre(0.0, self.reach, _NODES)
         l = np.arange(self.l_max + 1)
         x = bessel_zeros(self.l_max, self.n_max)
         phi = spherical_jn(l[:, None, None], x[:, None] * s[:, None] / self.reach)
@@ -123,18 +125,13 @@ class DensityProjection:
     def _orbitals(self):
         ends = np.linspace(1.0, self.reach, self.n_max)
         b = [-np.log(1e-3 / ends**l) / ends**2 for l in range(self.l_max + 1)]
-        s, w = _quadrature(self.reach + 1 + np.sqrt(40 / (min(x.min() for x in b) + self.a)))
+        s, w = gauss_legendre(0.0, self.reach + 1 + np.sqrt(40 / (min(x.min() for x in b) + self.a)), _NODES)
         T = np.empty((self.l_max + 1, len(s), self.n_max))
         for l in range(self.l_max + 1):
             overlap = 0.5 * gamma(l + 1.5) * (b[l][:, None] + b[l]) ** -(l + 1.5)
             phi = s[:, None] ** l * np.exp(-b[l] * s[:, None] ** 2)
             T[l] = 4 * np.pi * (w * s**2)[:, None] * (phi @ _inverse_root(overlap))
         return s, T
-
-
-def _quadrature(end: float, n: int = 100) -> tuple[np.ndarray, np.ndarray]:
-    x, w = np.polynomial.legendre.leggauss(n)
-    return 0.5 * end * (x + 1), 0.5 * end * w
 
 
 def bessel_zeros(l_max: int, n: int) -> Float[np.ndarray, "l n"]:
@@ -148,14 +145,6 @@ def bessel_zeros(l_max: int, n: int) -> Float[np.ndarray, "l n"]:
         ends = zip(rows[-1], rows[-1][1:])
         rows.append(np.array([brentq(lambda x, l=l: spherical_jn(l, x), a, b, xtol=1e-13) for a, b in ends]))
     return np.array([row[:n] for row in rows])
-
-
-def chebyshev(x: Float[Tensor, "*p"], n: int) -> Float[Tensor, "*p n"]:
-    """``T_0(x) .. T_{n-1}(x)``."""
-    T = [torch.ones_like(x), x]
-    while len(T) < n:
-        T.append(2 * x * T[-1] - T[-2])
-    return torch.stack(T[:n], -1)
 
 
 def _inverse_root(overlap: np.ndarray) -> np.ndarray:

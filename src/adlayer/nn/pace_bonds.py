@@ -17,6 +17,7 @@ from torch import Tensor
 from ..config import nearest
 from .cutoffs import cosine_cutoff, cosine_switch, quintic_switch
 from .nuclear_repulsion import zbl
+from .polynomials import chebyshev
 
 RADIAL = ("SBessel", "ChebExpCos", "ChebPow", "ChebLinear")
 CORES = ("distance", "density", "zbl")
@@ -70,13 +71,13 @@ class Bond:
                 return _simplified_bessel(r, self.cutoff, n)
             case "ChebExpCos":
                 e = torch.exp(r.new_tensor(-s))
-                T = _chebyshev(1 - 2 * (torch.exp(-s * u) - e) / (1 - e), n)
+                T = chebyshev(1 - 2 * (torch.exp(-s * u) - e) / (1 - e), n)
                 f = cosine_cutoff(r, self.cutoff) * cosine_switch(r, self.cutoff, self.width)
                 return f[:, None] * torch.cat([T[:, :1], 0.5 - 0.5 * T[:, 1:]], 1)
             case "ChebPow":
-                return 0.5 - 0.5 * _chebyshev(1 - 2 * (1 - u) ** s, n + 1)[:, 1:]
+                return 0.5 - 0.5 * chebyshev(1 - 2 * (1 - u) ** s, n + 1)[:, 1:]
             case _:
-                return 0.5 - 0.5 * _chebyshev(1 - u, n + 1)[:, 1:]
+                return 0.5 - 0.5 * chebyshev(1 - u, n + 1)[:, 1:]
 
     def beyond_core(self, r: Float[Tensor, "r"], core: str) -> Float[Tensor, "r"]:
         """0 in the core, 1 outside: smooth for cores by distance, a step for those by density; always 1 for zbl."""
@@ -117,13 +118,6 @@ class Bond:
     def reach(self, core: str) -> float:
         """Beyond it there is no repulsion, Å."""
         return 0.0 if self.repulsion[0] == 0 else self.inner[0] if core == "distance" else self.cutoff
-
-
-def _chebyshev(x: Float[Tensor, "r"], n: int) -> Float[Tensor, "r n"]:
-    T = [torch.ones_like(x), x]
-    while len(T) < n:
-        T.append(2 * x * T[-1] - T[-2])
-    return torch.stack(T[:n], 1)
 
 
 def _simplified_bessel(r: Float[Tensor, "r"], cutoff: float, n: int) -> Float[Tensor, "r n"]:

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from ..config import nearest
 from .density_projection import scaled_bessel
+from .polynomials import gauss_legendre
 
 BASES = ("poly3", "poly3gauss")
 
@@ -122,5 +123,4 @@ class SeparableProjection:
 
     def _panel(self, begin: float, end: float) -> tuple[np.ndarray, np.ndarray]:
         """Nodes and weights of Gauss and Legendre, close enough for all Gaussians of the width."""
-        x, w = np.polynomial.legendre.leggauss(30 + int(3 * (end - begin) / self.sigma))
-        return begin + 0.5 * (end - begin) * (x + 1), 0.5 * (end - begin) * w
+        return gauss_legendre(begin, end, 30 + int(3 * (end - begin) / self.sigma))

@@ -18,6 +18,7 @@ from ..kernels.bonds import bond_energies
 from ..kernels.moment_design import design
 from ..kernels.moment_tensors import energies
 from ..nn.moment_contractions import contractions
+from ..nn.polynomials import chebyshev
 from ..potential import Design, PerAtom, Potential, Species
 
 
@@ -100,10 +101,7 @@ class MTP(Potential):
         """``f_mu(r) u_x^a u_y^b u_z^c`` of each basic moment."""
         r = graph.lengths
         x = (2 * r - (self.min_dist + self.cutoff)) / (self.cutoff - self.min_dist)
-        T = [torch.ones_like(x), x]
-        for _ in range(w.shape[-1] - 2):
-            T.append(2 * x * T[-1] - T[-2])
-        Q = torch.stack(T, -1) * (self.scaling * (self.cutoff - r).square())[:, None]
+        Q = chebyshev(x, w.shape[-1]) * (self.scaling * (self.cutoff - r).square())[:, None]
         f = torch.einsum("emn,en->em", w[z[graph.i], z[graph.j]], Q)
         u, powers = graph.vectors / r[:, None], [torch.ones_like(graph.vectors)]
         for _ in range(self.nu_max):
