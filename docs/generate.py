@@ -9,7 +9,18 @@ import adlayer
 from adlayer.config import catalogue
 
 HERE = Path(__file__).parent
-CORE = ("structures", "neighbors", "graph", "potential", "descriptor", "config", "saving", "tabulation", "checks", "units")
+CORE = (
+    "structures",
+    "neighbors",
+    "graph",
+    "potential",
+    "descriptor",
+    "config",
+    "saving",
+    "tabulation",
+    "checks",
+    "units",
+)
 SKIP = {"cli"}
 
 

@@ -217,8 +217,10 @@ def test_a_recipe_names_the_arguments_of_the_class(data):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"ridge": -1.0}, "ridge must be a number from 0 upwards, 'evidence' or 'ard', got -1.0"),
+        ({"ridge": -1.0}, "ridge must be a number from 0 upwards, a list of such, 'evidence' or 'ard', got -1.0"),
         ({"ridge": "evidense"}, "ridge must be"),
+        ({"ridge": []}, "ridge must be"),
+        ({"ridge": [1e-8, "evidence"]}, "ridge must be"),
         ({"weights": {"force": 1.0}}, "no argument 'force'; did you mean 'forces'"),
         ({"weights": {"energy": -1.0}}, "the weight of 'energy' is -1.0"),
         ({"weights": {"energy": 0.0, "forces": 0, "stress": 0}}, "all weights are zero"),

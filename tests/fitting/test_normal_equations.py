@@ -73,3 +73,23 @@ def test_fits_as_the_other_solvers_do(monkeypatch):
     assert found.history[0]["solver"] == "Cholesky"
     torch.testing.assert_close(found.potential.coefficients, known.potential.coefficients, rtol=1e-8, atol=1e-10)
     torch.testing.assert_close(*(f.posterior.factor @ f.posterior.factor.T for f in (found, known)))
+
+
+@pytest.mark.parametrize("solver", ["qr", "cholesky"])
+def test_of_several_ridges_validation_frames_choose(solver):
+    """The one that a fit with each alone would choose, and what that fit finds."""
+    truth = torch.zeros(40, dtype=torch.float64)
+    truth[10:16] = torch.tensor([0.9, -0.4, 0.3, 0.25, -0.6, 0.1])
+    truth = PairBasis(40, coefficients=truth)
+    data, valid = labeled(copper(4), truth, noise=0.02), labeled(copper(6, seed=5), truth)
+    ridges = [1e-11, 1e-4, 1e-6, 1.0]
+    alone = {r: LeastSquares(ridge=r, solver=solver)(PairBasis(40), data, valid) for r in ridges}
+    loss = {r: LeastSquares().weights.loss(f.metrics["valid"]) for r, f in alone.items()}
+    best = min(loss, key=loss.get)
+    assert best not in (ridges[0], ridges[-1])
+    found = LeastSquares(ridge=ridges, solver=solver)(PairBasis(40), data, valid)
+    assert found.history[0]["ridge"] == best
+    torch.testing.assert_close(found.potential.coefficients, alone[best].potential.coefficients)
+    torch.testing.assert_close(found.posterior.factor, alone[best].posterior.factor)
+    with pytest.raises(ValueError, match="ridge is a list, of which a validation set chooses"):
+        LeastSquares(ridge=ridges, solver=solver)(PairBasis(40), data)

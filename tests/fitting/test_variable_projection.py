@@ -143,5 +143,7 @@ def test_what_it_does_not_fit(silicon):
 
     with pytest.raises(TypeError, match="has none; fit it by LeastSquares"):
         VariableProjection()(SNAP(["Si"], 4.0), silicon[0])
+    with pytest.raises(ValueError, match=r"ridge is one number here or 'evidence', got \[1e-08\]"):
+        VariableProjection(least_squares={"ridge": [1e-8]})
     with pytest.raises(ValueError, match="iterations and starts must be at least 1"):
         VariableProjection(starts=0)

@@ -72,6 +72,7 @@ def test_channels_that_are_single_sums_give_the_functions_of_ace(structures):
     """As many channels as sums, each of them one: the same products, up to the tables of the radial functions."""
     known = ACE(["Cu", "O"], cutoff=4.5, order=3, n_max=[3] * 3, l_max=[2] * 3, pair=3, radial="bessel")
     found = ContractedACE(**{**SMALL, "channels": 6, "l_max": 2, "limits": [99.0] * 2})
+    found.contract(found.channels)
     codes = found.products[found.products >= 0].unique().tolist()  # l and which sum: of n = q // 2 and element q % 2
 
     def named(function):
@@ -104,6 +105,7 @@ def test_number_of_functions_and_limits():
     assert (few.n_functions, more.n_functions) == (50, 90)
     assert more.functions[:6] == few.functions[:6] == [(Channel(0, 0, k),) for k in range(6)]
     limited = ContractedACE(**SMALL, limits=[6.0, 7.5])
+    limited.contract(limited.channels)
     for order, limit in ((2, 6.0), (3, 7.5)):
         sums = [limited.degree[[c.n for c in f]].sum() for f in limited.functions if len(f) == order]
         assert limit - 1.0 < max(sums) <= limit + 1e-9

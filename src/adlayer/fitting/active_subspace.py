@@ -43,31 +43,15 @@ class ActiveSubspace(Fit):
     Args:
         least_squares: arguments of ``LeastSquares`` in both steps, such as ``ridge`` and ``weights``.
         first: arguments that differ in the first step: with a ridge too weak for it, its channels are noise.
-        rounds: how often channels are looked for; from the second time on the contracted fit itself says how
-            important they are, within those it has.
-        earlier: ``n_functions`` of each element in rounds before the last, by default a third of those of the last, and
-            arguments of ``LeastSquares`` that differ there: fewer functions bear a weaker ridge.
     """
 
     refits_energies = True
 
-    def __init__(
-        self,
-        least_squares: dict | None = None,
-        rounds: int = 1,
-        first: dict | None = None,
-        earlier: dict | None = None,
-    ):
-        if rounds < 1:
-            raise ValueError(f"rounds must be at least 1, got {rounds}")
+    def __init__(self, least_squares: dict | None = None, first: dict | None = None):
         settings = least_squares or {}
-        earlier = dict(earlier or {})
-        self.fewer: int | None = earlier.pop("n_functions", None)
-        for table in (settings, first or {}, earlier):
+        for table in (settings, first or {}):
             check_arguments(LeastSquares, table)
-        self.method, self.rounds = LeastSquares(**settings), rounds
-        self.first = LeastSquares(**(settings | (first or {})))
-        self.earlier = LeastSquares(**(settings | earlier))
+        self.method, self.first = LeastSquares(**settings), LeastSquares(**(settings | (first or {})))
         self.weights, self.energies = self.method.weights, self.method.energies
 
     def check(self, potential: Potential) -> None:
@@ -94,15 +78,10 @@ class ActiveSubspace(Fit):
             self.method.check_memory(len(potential.coefficients))
         source = self._first(model, train)
         plain = together([source if p is model else copy.deepcopy(p) for p in leaves(potential)])
-        history = [{"fit": "first", **least_squares(self.first, plain).history[0]}]
-        for k in range(self.rounds):
-            channels, last = active_channels(source, model, train.structures), k == self.rounds - 1
-            model.contract(channels)
-            if not last:
-                model.contract(channels, self.fewer or model.n_functions // 3)
-            fitted, source = least_squares(self.method if last else self.earlier, potential), model
-            history.append({"fit": f"contracted {k + 1}", **fitted.history[0]})
-        return replace(fitted, history=history)
+        first = least_squares(self.first, plain).history[0]
+        model.contract(active_channels(source, model, train.structures))
+        fitted = least_squares(self.method, potential)
+        return replace(fitted, history=[{"fit": "first", **first}, {"fit": "contracted", **fitted.history[0]}])
 
     def _first(self, model: Potential, train: Dataset) -> Potential:
         """The plain expansion, with as many functions as the data determine well."""
@@ -115,12 +94,12 @@ def active_channels(source: Potential, model: Potential, structures: Structures)
     """Channels along which the energy of a fitted cluster expansion changes.
 
     Args:
-        source: the ``ACE`` that the model names its first, or the model itself.
+        source: the ``ACE`` that the model names its first.
         model: which has as many channels.
         structures: over whose atoms is averaged.
     """
     U, s, mean = (torch.zeros_like(x) for x in model.channels)
-    sums = [_sums(source, model, l) for l in range(s.shape[1])]
+    sums = [_sums(source, model.n_radial, l) for l in range(s.shape[1])]
     moments = {(z, l): Moments(len(x.first)) for z in range(len(s)) for l, x in enumerate(sums)}
     for A, G, species in _values(source, structures):
         for (z, l), m in moments.items():
@@ -129,7 +108,7 @@ def active_channels(source: Potential, model: Potential, structures: Structures)
     for (z, l), m in moments.items():
         if m.count and len(m.A):
             T, importance, average = m.directions(s.shape[2], l)
-            U[z, l, : len(T)], s[z, l, : len(T)] = T @ sums[l].made_of[z], importance
+            U[z, l, : len(T)], s[z, l, : len(T)] = T @ sums[l].made_of, importance
             if l == 0:
                 mean[z, : len(T)] = average
     return Channels(U, s, mean)
@@ -139,26 +118,16 @@ class _Sums(NamedTuple):
     """The sums over neighbors of one ``l`` in a potential, those of the pair potential left out."""
 
     first: Int[Tensor, "n"]  # where m = -l of each is among the A
-    made_of: Float[Tensor, "center n en"]  # of each element of the neighbors and radial function
+    made_of: Float[Tensor, "n en"]  # of each element of the neighbors and radial function
 
 
-def _sums(source: Potential, model: Potential, l: int) -> _Sums:
-    expansion, basis = source.expansion, source.expansion.basis
-    E, N = expansion.n_elements, model.n_radial
-    places = torch.tensor(
-        [
-            (b, n)
-            for b in range(expansion.n_blocks)
-            for n in range(source.pair * E // expansion.n_blocks, expansion.radial.n)
-            if basis.low[n] <= l * l < basis.high[n]
-        ],
-        dtype=torch.long,
-    ).reshape(-1, 2)
-    block, n = places.T
-    first = block * int(basis.start[-1]) + torch.from_numpy(basis.start)[n] + l * l
-    if source is model:
-        return _Sums(first, model.made_of[:, n])
-    return _Sums(first, torch.eye(E * N, dtype=torch.float64)[block * N + n - source.pair].expand(E, -1, -1))
+def _sums(source: Potential, n_radial: int, l: int) -> _Sums:
+    expansion, basis, pair = source.expansion, source.expansion.basis, source.pair
+    E, last = expansion.n_elements, expansion.radial.n
+    places = [(e, n) for e in range(E) for n in range(pair, last) if basis.low[n] <= l * l < basis.high[n]]
+    e, n = torch.tensor(places, dtype=torch.long).reshape(-1, 2).T
+    first = e * int(basis.start[-1]) + torch.from_numpy(basis.start)[n] + l * l
+    return _Sums(first, torch.eye(E * n_radial, dtype=torch.float64)[e * n_radial + n - pair])
 
 
 def _values(source: Potential, structures: Structures) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

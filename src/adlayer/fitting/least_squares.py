@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +17,7 @@ from ..memory import require_memory
 from ..potential import Potential, ReferenceEnergies, join_penalties
 from ..structures import Structures
 from .fit import Fit, Fitted, Posterior, Progress
-from .metrics import chunks
+from .metrics import chunks, errors, predict
 from .normal_equations import NormalEquations
 from .parts import is_trainable, leaves, less, together
 from .regression import Reduced, reduced, regress, triangle_by_normal_equations, triangle_by_qr
@@ -44,7 +43,8 @@ class LeastSquares(Fit):
 
     Args:
         ridge: strength of the prior; ``"evidence"`` finds the most probable one (Bayesian ridge), ``"ard"`` one for
-            each coefficient, and sets those to zero which the data do not ask for.
+            each coefficient, and sets those to zero which the data do not ask for. Of several in a list that is taken
+            with which the validation set is predicted best, by ``L``.
         smooth: whether to use the potential's penalty; if not, all coefficients are treated alike.
         solver: ``"qr"`` is accurate for any conditioning, ``"normal"`` takes half the work but squares the condition
             number; ``"auto"`` takes the former up to about a minute of work, then the latter unless it loses too much.
@@ -59,19 +59,24 @@ class LeastSquares(Fit):
 
     def __init__(
         self,
-        ridge: float | Literal["evidence", "ard"] = "evidence",
+        ridge: float | list[float] | Literal["evidence", "ard"] = "evidence",
         smooth: bool = True,
         solver: Literal["auto", "qr", "normal", "cholesky"] = "auto",
         weights: Weights | dict | None = None,
         energies: dict | str = "auto",
     ):
-        if ridge not in ("evidence", "ard") and not (isinstance(ridge, int | float) and ridge >= 0):
-            raise ValueError(f"ridge must be a number from 0 upwards, 'evidence' or 'ard', got {ridge!r}")
+        several = isinstance(ridge, list | tuple)
+        ridges = list(ridge) if several else [ridge]
+        for r in ridges or [None]:
+            if (several or r not in ("evidence", "ard")) and not (isinstance(r, int | float) and r >= 0):
+                raise ValueError(
+                    f"ridge must be a number from 0 upwards, a list of such, 'evidence' or 'ard', got {ridge!r}"
+                )
         if solver not in SOLVERS:
             raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {solver!r}{nearest(solver, SOLVERS)}")
-        if solver == "cholesky" and ridge in ("ard", 0):
+        if solver == "cholesky" and {"ard", 0} & set(ridges):
             raise ValueError(f"solver = 'cholesky' needs a ridge above 0 or 'evidence', got {ridge!r}")
-        self.ridge, self.smooth, self.solver = ridge, smooth, solver
+        self.ridge, self.smooth, self.solver = ridges if several else ridge, smooth, solver
         self.weights, self.energies = Weights.of(weights, energy=30.0), energies
 
     def check_memory(self, n_coefficients: int, atoms: int = _TOGETHER) -> None:
@@ -100,6 +105,8 @@ class LeastSquares(Fit):
         progress: Progress,
         seed: int,
     ) -> Fitted:
+        if isinstance(self.ridge, list) and valid is None:
+            raise ValueError("ridge is a list, of which a validation set chooses: give one, or a single ridge")
         parts = Parts(potential)
         start = time.perf_counter()
         for part in parts.free:
@@ -109,8 +116,10 @@ class LeastSquares(Fit):
         penalty = parts.penalty(self.smooth)
         data, solver = self._reduce(rows, penalty.ndim == 1)
         middle = time.perf_counter()
-        solve = partial(regress, data) if isinstance(data, Reduced) else data.regress
-        solution = solve(penalty, self.ridge)
+        ridge = self.ridge
+        if isinstance(ridge, list):
+            ridge = self._best(ridge, lambda r: _mean(data, penalty, r), parts, potential, valid, progress)
+        solution = regress(data, penalty, ridge) if isinstance(data, Reduced) else data.regress(penalty, ridge)
         parts.set(parts.start + solution.mean)
         mean, factor = _double(potential.coefficients), solution.factor
         if len(factor) < len(mean):
@@ -130,12 +139,31 @@ class LeastSquares(Fit):
         stopped = f"solved {rows.n} rows by {solver}"
         return Fitted(potential, history=[row], stopped=stopped, posterior=Posterior(mean, factor, solution.noise))
 
+    def _best(
+        self,
+        ridges: list[float],
+        mean: Callable[[float], Tensor],
+        parts: Parts,
+        potential: Potential,
+        valid: Dataset,
+        progress: Progress,
+    ) -> float:
+        """The ridge whose coefficients predict the validation set best."""
+        losses = []
+        for k, r in enumerate(ridges):
+            parts.set(parts.start + mean(r))
+            said = predict(potential, valid.structures, stress=valid.labels.stress is not None)
+            losses.append(self.weights.loss(errors(said, valid)))
+            progress(k + 1, len(ridges), "ridge")
+        return ridges[min(range(len(ridges)), key=losses.__getitem__)]
+
     def _reduce(self, rows: Rows, diagonal: bool) -> tuple[Reduced | NormalEquations, str]:
         solver = self.solver
         if solver == "cholesky" and not diagonal:
             raise ValueError("solver = 'cholesky' takes no prior that couples coefficients; take 'normal' or 'qr'")
         if solver == "auto":
-            many = rows.K > _MANY and self.ridge not in ("ard", 0) and diagonal
+            ridges = self.ridge if isinstance(self.ridge, list) else [self.ridge]
+            many = rows.K > _MANY and diagonal and not {"ard", 0} & set(ridges)
             solver = "qr" if 2.0 * rows.n * rows.K**2 < _AFFORDABLE else "cholesky" if many else "normal"
         if solver == "cholesky":
             rows.atoms = max(rows.atoms, _TOGETHER)
@@ -147,6 +175,11 @@ class LeastSquares(Fit):
             if self.solver == "normal" or float(S[-1]) > 1e-7 * float(S[0]):
                 return data, "normal equations"
         return reduced(triangle_by_qr(rows), rows.n), "QR"
+
+
+def _mean(data: Reduced | NormalEquations, penalty: Tensor, ridge: float) -> Float[Tensor, "K"]:
+    """The coefficients alone; the sums stay for other ridges."""
+    return regress(data, penalty, ridge).mean if isinstance(data, Reduced) else data.mean(penalty, ridge)
 
 
 class Parts:

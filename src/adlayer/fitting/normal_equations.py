@@ -30,6 +30,7 @@ class NormalEquations:
 
     def __init__(self, blocks: Iterable[Float[Tensor, "_ K1"]], n_columns: int, block: int = _BLOCK):
         self.G = torch.zeros(n_columns, n_columns, dtype=torch.float64)
+        self.free: Int[Tensor, "F"] | None = None  # columns without penalty, once they are projected out
         self.b, self.yy, self.n_rows = torch.zeros(n_columns, dtype=torch.float64), 0.0, 0
         self.parts = [slice(k, min(k + block, n_columns)) for k in range(0, n_columns, block)]
         for rows in blocks:
@@ -39,14 +40,16 @@ class NormalEquations:
             self.b += A.T @ y
             self.yy, self.n_rows = self.yy + float(y @ y), self.n_rows + len(y)
 
+    def mean(self, penalty: Float[Tensor, "K"], strength: float) -> Float[Tensor, "K"]:
+        """The most probable coefficients alone; the sums stay, for other strengths of the same penalty."""
+        self._begin(penalty)
+        self._factor_at(strength)
+        return self._mean(self._solution(self._whitened()))
+
     def regress(self, penalty: Float[Tensor, "K"], strength: float | str) -> Solution:
         """As ``regression.regress``, by the same definitions; the matrix becomes the factor of the posterior."""
-        free, K = (penalty == 0).nonzero().flatten(), len(penalty)
-        scale = self.G.diagonal().sqrt()
-        b_free = self.b[free]
-        C, B = self._project_out(free)
-        self.g = torch.where((penalty > 0) & (scale > 0), penalty.rsqrt() / scale, 0.0)
-        n = self.n_rows - B.shape[1]
+        self._begin(penalty)
+        n, K = self.n_rows - self.basis.shape[1], len(penalty)
 
         def misfit(w: Tensor) -> float:
             return max(self.yy - float(w @ w), torch.finfo(w.dtype).tiny)
@@ -57,18 +60,36 @@ class NormalEquations:
 
         if strength == "evidence":
             strength = _lowest(minus_log_evidence, float((self.G.diagonal() * self.g.square()).mean()))
-        if self._factor(strength) is None:
-            raise ValueError(f"ridge = {strength:.1e} is too weak for {K} coefficients: take a stronger one")
+        self._factor_at(strength)
         w = self._whitened()
         x = self._solution(w)
         self._invert()
         effective = K - strength * float(torch.linalg.vector_norm(self.G)) ** 2
         noise = (max(misfit(w) - strength * float(x @ x), 0.0) / max(n - effective, 1.0)) ** 0.5
-        mean, factor = self.g * x, self.G.mul_(noise * self.g[:, None])
-        mean[free] = B @ (B.T @ (b_free - C.T @ mean))
-        factor[free] = -B @ (B.T @ (C.T @ factor))
+        mean, factor = self._mean(x), self.G.mul_(noise * self.g[:, None])
+        free, B = self.free, self.basis
+        factor[free] = -B @ (B.T @ (self.coupling.T @ factor))
         factor[free[:, None], free[: B.shape[1]]] = noise * B  # these columns were zero
         return Solution(mean, factor, noise, strength, effective + B.shape[1])
+
+    def _begin(self, penalty: Float[Tensor, "K"]) -> None:
+        """Project out what is free, once, and scale the rest."""
+        if self.free is not None:
+            return
+        self.free, scale = (penalty == 0).nonzero().flatten(), self.G.diagonal().sqrt()
+        self.b_free = self.b[self.free]
+        self.coupling, self.basis = self._project_out(self.free)
+        self.g = torch.where((penalty > 0) & (scale > 0), penalty.rsqrt() / scale, 0.0)
+
+    def _mean(self, x: Float[Tensor, "K"]) -> Float[Tensor, "K"]:
+        """The coefficients, those that are free as well."""
+        mean, B = self.g * x, self.basis
+        mean[self.free] = B @ (B.T @ (self.b_free - self.coupling.T @ mean))
+        return mean
+
+    def _factor_at(self, t: float) -> None:
+        if self._factor(t) is None:
+            raise ValueError(f"ridge = {t:.1e} is too weak for {len(self.b)} coefficients: take a stronger one")
 
     def _project_out(self, free: Int[Tensor, "F"]) -> tuple[Float[Tensor, "K F"], Float[Tensor, "F R"]]:
         """Take what some columns explain out of all; their products with all, and an orthonormal basis of them."""

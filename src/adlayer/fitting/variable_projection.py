@@ -71,6 +71,8 @@ class VariableProjection(Fit):
         self.iterations, self.starts, self.spread, self.damping = iterations, starts, spread, damping
         self.tolerance, self.patience = tolerance, patience
         self.least_squares = LeastSquares(**(least_squares or {}))
+        if isinstance(self.least_squares.ridge, list) or self.least_squares.ridge == "ard":
+            raise ValueError(f"ridge is one number here or 'evidence', got {self.least_squares.ridge!r}")
         self.weights, self.energies = self.least_squares.weights, self.least_squares.energies
 
     def check(self, potential: Potential) -> None:

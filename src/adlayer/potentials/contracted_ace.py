@@ -29,6 +29,7 @@ OF_FIRST = ("order", "degree", "weight_l", "n_functions", "decay")
 _SPACING = 0.01  # of the knots, Å
 _FALL = 2.0  # what one factor more takes from the limit of the degree
 _LOWEST = 2.0  # degree of the most important channel
+_FEW = 100  # functions of each element before the channels are known that limits are for
 _NOTHING = 1e-10  # importance, relative to the largest, of what is no channel
 
 
@@ -51,7 +52,8 @@ class ContractedACE(ClusterPotential):
         order: largest number of factors in a product (correlation order), 2 to 6.
         n_functions: number of functions per element of the center, those of lowest degree; each factor beyond the
             second counts 2 more.
-        limits: largest degree of products of each order, 2 first, in place of ``n_functions``.
+        limits: largest degree of products of each order, 2 first, in place of ``n_functions``; for the channels that a
+            fit finds, before which there are some hundred functions.
         channels: most channels of each ``l``.
         l_max: largest ``l``.
         n_radial: number of radial functions of each element of the neighbors, of which channels are made.
@@ -120,27 +122,25 @@ class ContractedACE(ClusterPotential):
             self.register_buffer(name, x)
         self.register_buffer("products", torch.zeros(0, order, dtype=torch.long))
         self.elements = tuple(elements)
-        self.contract(self.channels)
+        self._take(self.channels, None)
 
     @property
     def channels(self) -> Channels:
         """What the sums are combined to."""
         return Channels(*(getattr(self, name).double().cpu() for name in Channels._fields))
 
-    def contract(self, channels: Channels, n_functions: int | None = None) -> None:
-        """Take other channels, and the products that are of lowest degree by them; coefficients begin anew.
+    def contract(self, channels: Channels) -> None:
+        """Take other channels, and the products that are of lowest degree by them; coefficients begin anew."""
+        self._take(channels, self.limits)
 
-        Args:
-            channels: what the sums are combined to.
-            n_functions: so many for each element, in place of what the potential was made with.
-        """
+    def _take(self, channels: Channels, limits: list | None) -> None:
         for name, x in channels._asdict().items():
             setattr(self, name, x.to(getattr(self, name)))
         degree = {Channel(l, 0, q): d for (l, q), d in np.ndenumerate(self._degrees()) if np.isfinite(d)}
-        if self.limits is not None and n_functions is None:
-            chosen = select_by_degrees(degree, [self.limits[0], *self.limits])
+        if limits is not None:
+            chosen = select_by_degrees(degree, [limits[0], *limits])
         else:
-            chosen = self._lowest(degree, n_functions or self.n_most)
+            chosen = self._lowest(degree, self.n_most or _FEW)
         codes = [[c.l * self.importance.shape[2] + c.n for c in f] for f in chosen]
         padded = [code + [-1] * (self.order - len(code)) for code in codes]
         self.products = torch.tensor(padded, dtype=torch.long, device=self.products.device).reshape(-1, self.order)
@@ -172,9 +172,8 @@ class ContractedACE(ClusterPotential):
         used = self.products[self.products >= 0].unique().tolist()
         U, _, mean = self.channels
         U = U.flatten(1, 2)[:, used]  # [center, channel, sums of neighbors of any element]
-        self.made_of = torch.cat([U.new_zeros(E, n_pair, U.shape[2]), U], 1)
         weights = U.new_zeros(E, E, first + self.n_radial, n_pair + len(used))
-        weights[:, :, first:] = self.made_of.unflatten(2, (E, -1)).permute(0, 2, 3, 1)
+        weights[:, :, first:, n_pair:] = U.unflatten(2, (E, -1)).permute(0, 2, 3, 1)
         for e in range(E):
             weights[:, e, :first, e * first : (e + 1) * first] = torch.eye(first)
         radial = self.radial.combined(weights.flatten(0, 1).numpy())
