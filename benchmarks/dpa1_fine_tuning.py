@@ -40,26 +40,12 @@ def fresh(seed: int = 0) -> DeepPotential:
 
 
 def train(potential: DeepPotential, data: list, epochs: int, rate: float) -> DeepPotential:
-    """Fitted to total energies less what atoms have on average, and forces."""
+    """Fitted to total energies less what it lacks of them for each element, and forces."""
     dataset = Dataset.from_ase(data, keys=KEYS)
-    energies = zero(potential, dataset)
     fit = GradientDescent(
-        epochs, BATCH, learning_rate=rate, schedule="CosineDecay", precision="float32", energies=energies
+        epochs, BATCH, learning_rate=rate, schedule="CosineDecay", precision="float32", energies="shift"
     )
     return next(p for p in leaves(fit(potential, dataset).potential) if isinstance(p, DeepPotential))
-
-
-def zero(potential: DeepPotential, dataset: Dataset) -> dict[str, float]:
-    """What is missing in its energies, for each element by least squares."""
-    said = Evaluator(potential, forces=False, stress=False)(dataset.structures).energy.detach()
-    s = dataset.structures
-    numbers = s.numbers.unique()
-    counts = torch.stack([torch.bincount(s.system[s.numbers == z], minlength=s.n_systems) for z in numbers], 1)
-    found = torch.linalg.lstsq(counts.double(), (dataset.labels.energy - said)[:, None]).solution[:, 0]
-    known = dict(zip(numbers.tolist(), found.tolist()))
-    from ase.data import atomic_numbers
-
-    return {e: known.get(atomic_numbers[e], 0.0) for e in ELEMENTS}
 
 
 def error(potential: DeepPotential, data: list) -> float:

@@ -103,6 +103,24 @@ def test_fit_leaves_a_potential_results_and_a_report(run, folder, tmp_path):
     assert [p.name for p in (tmp_path / "job").iterdir() if p.name.startswith(".")] == []
 
 
+def test_fit_goes_on_from_a_file(run, folder, tmp_path):
+    """A Lennard-Jones that is off by a constant and by its depth, fitted further."""
+    start = LennardJones(epsilon=0.1, sigma=2.3, cutoff=5.0)
+    save(tmp_path / "start.adl", start)
+    recipe = RECIPE.format(folder=folder).partition("[potential.ACE]")[0]
+    fit = '[fit.GradientDescent]\nepochs = 2\noptimizer = "lbfgs"\nenergies = "shift"\n'
+    (tmp_path / "fit.toml").write_text(f'{recipe}[potential]\nfile = "{tmp_path}/start.adl"\n{fit}')
+    status, _, err = run("fit", tmp_path / "fit.toml", "-f", tmp_path / "job")
+    assert status == 0, err
+    shift, further = load(tmp_path / "job" / "potential.adl").parts
+    assert further.epsilon.item() != 0.1
+    assert further.sigma.item() == pytest.approx(2.3, rel=0.2)
+    assert shift.energies[0].item() != 0.0
+    status, _, err = run("fit", tmp_path / "fit.toml", "-f", tmp_path / "other", "--set", 'potential.file="strat.adl"')
+    assert status == 1
+    assert "there is no file or folder strat.adl" in err
+
+
 def test_predict_writes_what_the_potential_says(run, folder, tmp_path):
     status, out, err = run(
         "predict", folder / "model.adl", folder / "cu.extxyz", "-o", tmp_path / "out.extxyz", "--index", ":4"

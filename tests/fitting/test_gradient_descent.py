@@ -52,6 +52,17 @@ def test_parameters_of_a_physical_potential_are_recovered():
     assert fitted.potential.sigma.item() == pytest.approx(2.3, rel=1e-4)
 
 
+@pytest.mark.parametrize("with_own", [False, True])
+def test_what_has_learned_elsewhere_is_shifted(data, with_own):
+    """To another zero of energy, beside its own reference energies where it has some."""
+    known = PairBasis(coefficients=TRUE)
+    start = ReferenceEnergies({"Cu": 20.0}) + known if with_own else known
+    fitted = GradientDescent(epochs=1, learning_rate=1e-12, energies="shift")(start, data)
+    assert len(fitted.potential.parts) == 2
+    assert fitted.energies == pytest.approx({"Cu": -3.5}, abs=1e-6)
+    assert fitted.metrics["train"]["energy_rmse"] < 1e-6
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "amsgrad"])
 def test_a_network_learns(data, test_set, optimizer):
     method = GradientDescent(epochs=40, batch=3, optimizer=optimizer, learning_rate=0.03, average=0.9)

@@ -255,7 +255,7 @@ def test_bad_data_are_said(data):
         ls(ReferenceEnergies({"Si": 0.0}) + PairBasis(), data)
     with pytest.raises(ValueError, match="energies has no value for Cu; it has Si"):
         LeastSquares(energies={"Si": 1.0})(PairBasis(), data)
-    with pytest.raises(ValueError, match="energies must be 'auto', 'none' or a table"):
+    with pytest.raises(ValueError, match="energies must be 'auto', 'shift', 'none' or a table"):
         LeastSquares(energies="least squares")(PairBasis(), data)
     info = tuple({**d, "weight": -2.0} for d in data.info)
     with pytest.raises(ValueError, match="frame 0 has the weight -2"):

@@ -15,7 +15,8 @@ from ase.data import chemical_symbols
 
 from ..analysis.quantity import Analysis, Findings
 from ..data import Dataset
-from ..potential import Evaluate, Evaluator, Potential, make_potential
+from ..formats import potential_of
+from ..potential import Evaluate, Evaluator, Potential
 from ..reference import ReferenceEvaluate
 from ..reference.evaluation import calculator_evaluate
 from ..simulation import Dynamics, MaxTemperature, MaxUncertainty, MinDistance, Tempering
@@ -48,7 +49,7 @@ def method(job: Job, stages: Stages, ready: Potential | None) -> Iterator[Evalua
 
 def untrained(job: Job, elements: Iterable[str]) -> Potential:
     """The potential of a job whose constructor says all, such as a Lennard-Jones one."""
-    potential = make_potential(job.potential, elements)
+    potential = potential_of(job.potential, elements)
     if potential.trained:
         raise ValueError(
             f"{type(potential).__name__} has to learn first: give a [reference] to learn from, or the file of a "

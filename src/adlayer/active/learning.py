@@ -12,7 +12,8 @@ from ase import Atoms
 
 from ..data import Dataset
 from ..fitting import errors, predict
-from ..potential import Evaluator, Potential, make_potential
+from ..formats import potential_of
+from ..potential import Evaluator, Potential
 from ..saving import save
 from ..uncertainty import Doubtful
 from .job import Job
@@ -38,7 +39,7 @@ class Learned(NamedTuple):
 def learn(job: Job, stages: Stages, made: Mapping[str, list[Atoms]], recipe: Mapping[str, Any]) -> Learned:
     """All rounds; the potential is also written to ``potential.adl``, with the recipe."""
     elements = sorted({symbol for frames in made.values() for atoms in frames for symbol in atoms.symbols})
-    potential = make_potential(job.potential, elements)
+    potential = potential_of(job.potential, elements)
     frames = [atoms for name in job.train for atoms in made[name]]
     title = f"Label {len(frames)} structures with {type(job.reference).__name__}"
     data, failures = label_and_split(job, stages, "round-0", title, frames)

@@ -62,10 +62,11 @@ def learning_curve(recipe: Path, folder: Path | None, settings: tuple[str, ...],
     from ..data import Dataset
     from ..fitting import Fit
     from ..fitting.learning_curve import learning_curve as measure
+    from ..formats import potential_of
     from ..report import Report
     from ..report.plots import learning_curve as plot
     from .console import Console
-    from .fit_job import KNOWN, load_parts, make_potential
+    from .fit_job import KNOWN, load_parts
 
     spec = override(read_toml(recipe), settings, KNOWN)
     folder, seed = folder or default_folder(recipe), spec.get("seed", 0)
@@ -75,7 +76,7 @@ def learning_curve(recipe: Path, folder: Path | None, settings: tuple[str, ...],
         raise ValueError("a learning curve needs held-out structures; give [split] valid = 0.1")
     method = build(spec["fit"], Fit) if spec.get("fit") else None
     torch.manual_seed(seed)
-    potential = make_potential(spec["potential"], Dataset.cat(parts.values()).elements)
+    potential = potential_of(spec["potential"], Dataset.cat(parts.values()).elements)
     numbers = None if sizes is None else _numbers("sizes", sizes, int)
     with Console().stage("Learning curve") as progress:
         options = {"sizes": numbers, "seeds": seeds, "folder": folder, "progress": progress, "seed": seed}

@@ -17,7 +17,7 @@ from ..data.doctor import check
 from ..fitting import Fit, errors
 from ..fitting import fit as fit_potential
 from ..fitting import predict as predict_all
-from ..potential import make_potential
+from ..formats import potential_of
 from ..report.fit import fit_report
 from ..saving import save, write_json
 from ..uncertainty import Doubtful, Uncertainty, assess
@@ -68,7 +68,7 @@ def fit_job(recipe: Mapping[str, Any], folder: Path, console: Console, text: str
         parts = load_parts(recipe["data"], recipe.get("split", {}), seed)
         everything = Dataset.cat(parts.values())
         torch.manual_seed(seed)
-        potential = make_potential(recipe["potential"], everything.elements)
+        potential = potential_of(recipe["potential"], everything.elements)
         progress(1, 1, "")
     with console.stage(f"Examine {len(everything)} structures") as progress:
         findings = [f for f in check(everything) if f.severity != "note"]

@@ -71,8 +71,9 @@ class Fit(Part, ABC):
     """A method that fits: it sets ``weights`` and ``energies`` and implements ``solve``.
 
     ``energies`` says what the potential counts from: ``"auto"`` (isolated atoms in the training set, else least squares
-    over its compositions, unless the potential already holds ``ReferenceEnergies``), a table of eV per atom, or
-    ``"none"``. They are added as a part, ``ReferenceEnergies(...) + potential``, whose parameter is frozen
+    over its compositions, unless the potential already holds ``ReferenceEnergies``), ``"shift"`` (those by which a
+    potential that has learned elsewhere is off, such as another zero of energy), a table of eV per atom, or ``"none"``.
+    They are added as a part, ``ReferenceEnergies(...) + potential``, whose parameter is frozen
     (``requires_grad`` is False) while ``solve`` runs, unless the method says ``refits_energies`` and they are only the
     guess of least squares. Frozen parameters are not to be fitted.
     """
@@ -196,14 +197,24 @@ def with_energies(potential: Potential, train: Dataset, energies: Mapping[str, f
         if missing := [e for e in present if e not in energies]:
             raise ValueError(f"energies has no value for {', '.join(missing)}; it has {', '.join(energies) or 'none'}")
         return ReferenceEnergies({e: float(x) for e, x in energies.items()}) + potential, True
-    if energies not in ("auto", "none"):
-        raise ValueError(f"energies must be 'auto', 'none' or a table of eV per atom, got {energies!r}")
-    if energies == "none" or _energies_of(potential) or not bool(train.has("energy").any()):
+    if energies not in ("auto", "shift", "none"):
+        raise ValueError(f"energies must be 'auto', 'shift', 'none' or a table of eV per atom, got {energies!r}")
+    has = bool(_energies_of(potential)) and energies == "auto"
+    if energies == "none" or has or not bool(train.has("energy").any()):
         return potential, False
     from ..data.energies import reference_energies
 
-    found = reference_energies(train)
-    return found.potential() + potential, "isolated atom" in found.source.values()
+    if energies == "auto":
+        found = reference_energies(train)
+        return found.potential() + potential, "isolated atom" in found.source.values()
+    check_elements(potential, train.structures)
+    said = predict(potential, train.structures, stress=False).energy
+    left = replace(train, labels=train.labels._replace(energy=train.labels.energy - said.to(train.labels.energy)))
+    off = reference_energies(left, method="least squares").energies
+    for part in leaves(potential):
+        if isinstance(part, ReferenceEnergies):
+            part.energies.data += part.energies.new_tensor([off.pop(e, 0.0) for e in part.elements])
+    return ReferenceEnergies(off) + potential if off else potential, False
 
 
 def _energies_of(potential: Potential) -> list[Tensor]:

@@ -44,7 +44,7 @@ class GradientDescent(Fit):
         delta: where Huber's loss becomes linear, eV/atom and eV/Å.
         precision: ``"float32"`` or ``"float64"``; by default the potential's own.
         weights: of energies (30 by default: 1 meV/atom counts like 5 meV/Å), forces (1), stress (0.1) and groups.
-        energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom.
+        energies: reference energies per element: ``"auto"``, ``"shift"``, ``"none"`` or a table of eV per atom.
         memory: for neighbor lists, GB; beyond it they are searched anew.
         save_every: seconds between checkpoints, which are written where a folder is given.
     """

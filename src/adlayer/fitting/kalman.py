@@ -57,7 +57,7 @@ class Kalman(Fit):
         fading: ``lambda`` at the start.
         nu: how slowly ``lambda`` rises, per update.
         weights: of energies, forces, stress and groups.
-        energies: reference energies per element: "auto", "none" or a table of eV per atom.
+        energies: reference energies per element: "auto", "shift", "none" or a table of eV per atom.
         memory: for neighbor lists, GB; beyond it they are searched anew.
         save_every: seconds between checkpoints, which are written where a folder is given.
     """

@@ -46,7 +46,7 @@ class KernelRidge(Fit):
         virial: ridge of strain derivatives, where there are labels of stress; None leaves them out.
         sigma: length of the covariance, or several of which the one with the least error of held-out forces, or
             energies, is taken; that of the potential if not given.
-        energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom.
+        energies: reference energies per element: ``"auto"``, ``"shift"``, ``"none"`` or a table of eV per atom.
     """
 
     def __init__(

@@ -51,8 +51,8 @@ class LeastSquares(Fit):
             ``"cholesky"`` factors the normal equations in place and looks at no singular values: what ``"auto"`` takes
             for more than 5000 coefficients. 25,000 need 12 GB.
         weights: of energies (30 by default: 1 meV/atom counts like 5 meV/Å), forces (1), stress (0.1) and groups.
-        energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom, which is kept, as
-            are those of isolated atoms in the training set.
+        energies: reference energies per element: ``"auto"``, ``"shift"``, ``"none"`` or a table of eV per atom, which
+            is kept, as are those of isolated atoms in the training set.
     """
 
     refits_energies = True

@@ -57,7 +57,8 @@ class SparseGP(Fit):
         hyperparameters: ``"given"``, or ``"evidence"``: the ``delta`` of each covariance and the sigma of each kind
             that make the data most likely, starting from those given; or ``"lengths"``: those and the lengths of
             kernels of distances, each of which means points and a design matrix of its own.
-        energies: reference energies per element: ``"auto"``, ``"none"`` or a table of eV per atom, which is kept.
+        energies: reference energies per element: ``"auto"``, ``"shift"``, ``"none"`` or a table of eV per atom, which
+            is kept.
     """
 
     refits_energies = True

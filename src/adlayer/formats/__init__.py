@@ -10,11 +10,13 @@ import importlib
 import importlib.util
 import os
 import pkgutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ..config import nearest
-from ..potential import Potential
+from ..potential import Potential, make_potential
 from ..saving import is_saved_potential, load
 
 
@@ -40,6 +42,20 @@ def read_potential(path: str | os.PathLike, format: str | None = None) -> Potent
         if module.recognizes(path):
             return module.read(path)
     raise ValueError(f"{path} is in none of the formats {', '.join(formats())}")
+
+
+def potential_of(spec: Potential | Mapping[str, Any] | str, elements: Iterable[str]) -> Potential:
+    """As ``make_potential``; under ``file`` there may be a potential that has learned before, here or elsewhere.
+
+    Args:
+        spec: ``{"file": path, ClassName: {arguments}, ...}``, all of which are added.
+        elements: what stands in for an argument ``elements`` that is not given.
+    """
+    if not isinstance(spec, Mapping) or "file" not in spec:
+        return make_potential(spec, elements)
+    others = {name: arguments for name, arguments in spec.items() if name != "file"}
+    known = read_potential(spec["file"])
+    return known + make_potential(others, elements) if others else known
 
 
 def find_potential(path: str | os.PathLike) -> Path:
