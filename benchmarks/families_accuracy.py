@@ -68,6 +68,12 @@ def mlearn(folder: Path, element: str) -> tuple[dict, Dataset, Dataset]:
     families = {
         "SNAP": linear,
         "quadratic SNAP": quadratic,
+        "ACE": {
+            "potential": {
+                "ACE": {"cutoff": 5.5, "order": 4, "degree": [18.0, 14.0, 12.0], "weight_l": 1.0, "pair": 15}
+            },
+            "fit": {"LeastSquares": {"ridge": 1e-13, "solver": "normal", "weights": {"energy": 300.0, "stress": 0.0}}},
+        },
         "GAP": gap(CUTOFF[element][2], N_SPARSE[element]),
         "UF3": {"potential": {"UF3": {"cutoff": pairs, "cutoff_3": triplets}}, "fit": {"LeastSquares": weights}},
         "linear MTP": {

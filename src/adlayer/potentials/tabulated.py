@@ -27,7 +27,24 @@ from .sparse_kernel import assembled, leaving
 _FLOATS = (torch.float32, torch.float64)
 
 
-class Tabulated(Potential):
+class _OnSplines(Potential):
+    """What both have: tables, and how they are filled."""
+
+    def _begin(self, elements: list[str], lengths: tuple[float, ...], *knots: int | str, modes: tuple = ()) -> None:
+        self.grid = SplineGrid(len(elements), *map(float, lengths), *knots)
+        self.grid.check()
+        self.elements, self.cutoff, self.species = tuple(elements), self.grid.cutoff, Species(elements)
+        self.register_buffer("triple", self.grid.triple, persistent=False)
+        for name, x in zip(("pairs", "triplets"), self.grid.empty(*modes)):
+            self.register_buffer(name, x)
+
+    def place(self, pairs: Float[Tensor, "pairs knots *m"], triplets: Float[Tensor, "triples n n n *m"]) -> None:
+        """Take energies at the knots, of each mode where there are some, eV; at the cutoffs they are taken as zero."""
+        e2, e3 = self.grid.coefficients(pairs, triplets)
+        self.pairs, self.triplets = e2.to(self.pairs), e3.to(self.triplets)
+
+
+class Tabulated(_OnSplines):
     """Pairs as cubic splines of ``r_ij``, triplets as those of ``r_ij``, ``r_ik`` and the third side or angle.
 
     Values and slopes vanish at the cutoffs; nearer than ``begin`` energies go on along straight lines. ``tabulate``
@@ -56,25 +73,15 @@ class Tabulated(Potential):
         third: str = "side",
     ):
         super().__init__()
-        self.grid = SplineGrid(len(elements), float(cutoff), float(cutoff_3), float(begin), pairs, triplets, third)
-        self.grid.check()
-        self.elements, self.cutoff, self.species = tuple(elements), self.grid.cutoff, Species(elements)
-        self.register_buffer("triple", self.grid.triple, persistent=False)
-        for name, x in zip(("pairs", "triplets"), self.grid.empty()):
-            self.register_buffer(name, x)
+        self._begin(elements, (cutoff, cutoff_3, begin), pairs, triplets, third)
         self.place(*self.grid.example())
-
-    def place(self, pairs: Float[Tensor, "pairs knots"], triplets: Float[Tensor, "triples n n n"]) -> None:
-        """Take energies at the knots (eV); those at the cutoffs are taken to be zero."""
-        e2, e3 = self.grid.coefficients(pairs, triplets)
-        self.pairs, self.triplets = e2.to(self.pairs), e3.to(self.triplets)
 
     def forward(self, graph: Graph) -> PerAtom:
         tables, z = [self.pairs, self.triplets, self.triple], self.species(graph.numbers)
         return PerAtom(bond_energies(spline_energies, spline_kernel, graph, z, [*tables, *self.grid.ranges], _FLOATS))
 
 
-class TabulatedModes(Potential):
+class TabulatedModes(_OnSplines):
     """``E_i = sum_m c_m E_i^m``, each ``E^m`` like ``Tabulated``: in which directions a mapped process is in doubt.
 
     Beside a table of the mean, with ``c = 0`` and the variance of each ``c_m`` 1, they are the doubt of a
@@ -107,22 +114,12 @@ class TabulatedModes(Potential):
         modes: int = 16,
     ):
         super().__init__()
-        self.grid = SplineGrid(len(elements), float(cutoff), float(cutoff_3), float(begin), pairs, triplets, third)
-        self.grid.check()
         if modes < 1:
             raise ValueError(f"modes must be at least 1, got {modes}")
-        self.elements, self.cutoff, self.species = tuple(elements), self.grid.cutoff, Species(elements)
-        self.register_buffer("triple", self.grid.triple, persistent=False)
-        for name, x in zip(("pairs", "triplets"), self.grid.empty(modes)):
-            self.register_buffer(name, x)
+        self._begin(elements, (cutoff, cutoff_3, begin), pairs, triplets, third, modes=(modes,))
         weights = torch.linspace(1, 2, modes, dtype=torch.float64)
         self.register_buffer("weights", weights)
         self.place(*(x[..., None] * weights for x in self.grid.example()))
-
-    def place(self, pairs: Float[Tensor, "pairs knots modes"], triplets: Float[Tensor, "triples n n n modes"]) -> None:
-        """Take energies of each mode at the knots (eV); those at the cutoffs are taken to be zero."""
-        e2, e3 = self.grid.coefficients(pairs, triplets)
-        self.pairs, self.triplets = e2.to(self.pairs), e3.to(self.triplets)
 
     linear = True
 
