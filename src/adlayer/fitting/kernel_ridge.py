@@ -237,10 +237,12 @@ def covariances(groups: list[Alike], theta: float, progress: Progress) -> Packed
         K.set_rows(row, rows)
 
     jobs, threads = [(g, f) for g, one in enumerate(groups) for f in range(len(one))], torch.get_num_threads()
-    with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:  # products are small
-        for done, _ in enumerate(pool.map(fill, *zip(*jobs)), 1):
-            progress(done, len(jobs), f"covariances, sigma {theta:g}")
-    torch.set_num_threads(threads)
+    try:
+        with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:  # products are small
+            for done, _ in enumerate(pool.map(fill, *zip(*jobs)), 1):
+                progress(done, len(jobs), f"covariances, sigma {theta:g}")
+    finally:
+        torch.set_num_threads(threads)
     return K
 
 

@@ -52,13 +52,15 @@ def cost_per_atom(potential: Potential, structures: Structures, atoms: int = 100
     ask, generator, spent = Evaluator(potential, stress=False, std=False), torch.Generator().manual_seed(0), []
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    while len(spent) < 2 or (len(spent) < 8 and sum(spent) < seconds):
-        moves = torch.randn(box.positions.shape, generator=generator, dtype=torch.float64)
-        box = box.with_positions(box.positions + 1e-3 * moves)
-        start = time.process_time()
-        ask(box)
-        spent.append(time.process_time() - start)
-    torch.set_num_threads(threads)
+    try:
+        while len(spent) < 2 or (len(spent) < 8 and sum(spent) < seconds):
+            moves = torch.randn(box.positions.shape, generator=generator, dtype=torch.float64)
+            box = box.with_positions(box.positions + 1e-3 * moves)
+            start = time.process_time()
+            ask(box)
+            spent.append(time.process_time() - start)
+    finally:
+        torch.set_num_threads(threads)
     return float(np.median(spent[1:])) / box.n_atoms
 
 
