@@ -26,19 +26,19 @@ def problem():
     return torch.cat([A, y[:, None]], 1), penalty
 
 
-def by_both(problem, strength, block):
+def by_both(problem, strength, block, floor=0.0):
     rows, penalty = problem
     blocks = rows.split([120, 5, 175])
     return (
-        NormalEquations(blocks, 23, block).regress(penalty, strength),
-        regress(reduced(triangle_by_qr(blocks), len(rows)), penalty, strength),
+        NormalEquations(blocks, 23, block).regress(penalty, strength, floor),
+        regress(reduced(triangle_by_qr(blocks), len(rows)), penalty, strength, floor),
     )
 
 
 @pytest.mark.parametrize("block", [1, 5, 100])
-@pytest.mark.parametrize("strength", [1e-3, 1e-7])
-def test_equal_to_singular_values(problem, strength, block):
-    found, known = by_both(problem, strength, block)
+@pytest.mark.parametrize(("strength", "floor"), [(1e-3, 0.0), (1e-7, 0.0), (1e-3, 1.01)])
+def test_equal_to_singular_values(problem, strength, floor, block):
+    found, known = by_both(problem, strength, block, floor)
     torch.testing.assert_close(found.mean, known.mean, rtol=1e-6, atol=1e-8)
     assert found.noise == pytest.approx(known.noise, rel=1e-8)
     assert found.effective == pytest.approx(known.effective, rel=1e-8)
@@ -93,3 +93,19 @@ def test_of_several_ridges_validation_frames_choose(solver):
     torch.testing.assert_close(found.posterior.factor, alone[best].posterior.factor)
     with pytest.raises(ValueError, match="ridge is a list, of which a validation set chooses"):
         LeastSquares(ridge=ridges, solver=solver)(PairBasis(40), data)
+
+
+@pytest.mark.parametrize("solver", ["qr", "cholesky"])
+def test_what_the_data_hardly_show_stays_small(solver):
+    """A function that atoms reach by a hair must not be made of the noise."""
+    data = labeled(copper(4), PairBasis(8), noise=0.02)
+    basis = PairBasis(8)
+    basis.centers[0] = 0.0  # atoms are 2 Å apart
+    free, bound, usual = (
+        LeastSquares(ridge=1e-6, solver=solver, energies="none", floor=floor)(basis, data).potential.coefficients
+        for floor in (0.0, 1e-2, 1e-5)
+    )
+    assert abs(free[0]) > 1e3
+    assert abs(bound[0]) < 1.0
+    assert abs(usual[0]) < 0.5 * abs(free[0])
+    torch.testing.assert_close(bound[3:], free[3:], rtol=0.1, atol=0.01)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,9 +38,10 @@ class LeastSquares(Fit):
     """Minimizes ``L + ridge Σ_k penalty_k (s_k c_k)²`` over the coefficients ``c`` of a linear potential.
 
     ``L`` is the weighted mean of squared errors (see ``Weights``), ``s_k`` the norm of column ``k`` of its design
-    matrix, so that ``ridge`` has no unit, and ``penalty`` the potential's own prior, such as one that rises with
-    roughness (or a matrix, with one scale for all). Parts of a ``Sum`` that are not linear, or are frozen, are held
-    fixed, and what they predict is subtracted. Reference energies are fitted with the rest, free of penalty.
+    matrix or what ``floor`` says, so that ``ridge`` has no unit, and ``penalty`` the potential's own prior, such as one
+    that rises with roughness (or a matrix, with one scale for all). Parts of a ``Sum`` that are not linear, or are
+    frozen, are held fixed, and what they predict is subtracted. Reference energies are fitted with the rest, free of
+    penalty.
 
     Args:
         ridge: strength of the prior; ``"evidence"`` finds the most probable one (Bayesian ridge), ``"ard"`` one for
@@ -53,6 +55,9 @@ class LeastSquares(Fit):
         weights: of energies (30 by default: 1 meV/atom counts like 5 meV/Å), forces (1), stress (0.1) and groups.
         energies: reference energies per element: ``"auto"``, ``"shift"``, ``"none"`` or a table of eV per atom, which
             is kept, as are those of isolated atoms in the training set.
+        floor: the least that ``s_k`` is, in units of the root mean square of all. What the data hardly show, such as
+            two atoms that come within the cutoff once, would else be free to become anything. With very few structures
+            0.1 is better than the default, where functions are of like size as those of an ``ACE`` are.
     """
 
     refits_energies = True
@@ -64,7 +69,10 @@ class LeastSquares(Fit):
         solver: Literal["auto", "qr", "normal", "cholesky"] = "auto",
         weights: Weights | dict | None = None,
         energies: dict | str = "auto",
+        floor: float = 1e-5,
     ):
+        if not 0 <= floor < 10:
+            raise ValueError(f"floor is a small number from 0 upwards, got {floor}")
         several = isinstance(ridge, list | tuple)
         ridges = list(ridge) if several else [ridge]
         for r in ridges or [None]:
@@ -77,7 +85,7 @@ class LeastSquares(Fit):
         if solver == "cholesky" and {"ard", 0} & set(ridges):
             raise ValueError(f"solver = 'cholesky' needs a ridge above 0 or 'evidence', got {ridge!r}")
         self.ridge, self.smooth, self.solver = ridges if several else ridge, smooth, solver
-        self.weights, self.energies = Weights.of(weights, energy=30.0), energies
+        self.weights, self.energies, self.floor = Weights.of(weights, energy=30.0), energies, floor
 
     def check_memory(self, n_coefficients: int, atoms: int = _TOGETHER) -> None:
         """Raise ``ValueError`` where normal equations of so many coefficients do not fit into what is free."""
@@ -118,8 +126,9 @@ class LeastSquares(Fit):
         middle = time.perf_counter()
         ridge = self.ridge
         if isinstance(ridge, list):
-            ridge = self._best(ridge, lambda r: _mean(data, penalty, r), parts, potential, valid, progress)
-        solution = regress(data, penalty, ridge) if isinstance(data, Reduced) else data.regress(penalty, ridge)
+            ridge = self._best(ridge, lambda r: _mean(data, penalty, r, self.floor), parts, potential, valid, progress)
+        solve = partial(regress, data) if isinstance(data, Reduced) else data.regress
+        solution = solve(penalty, ridge, self.floor)
         parts.set(parts.start + solution.mean)
         mean, factor = _double(potential.coefficients), solution.factor
         if len(factor) < len(mean):
@@ -177,9 +186,11 @@ class LeastSquares(Fit):
         return reduced(triangle_by_qr(rows), rows.n), "QR"
 
 
-def _mean(data: Reduced | NormalEquations, penalty: Tensor, ridge: float) -> Float[Tensor, "K"]:
+def _mean(data: Reduced | NormalEquations, penalty: Tensor, ridge: float, floor: float) -> Float[Tensor, "K"]:
     """The coefficients alone; the sums stay for other ridges."""
-    return regress(data, penalty, ridge).mean if isinstance(data, Reduced) else data.mean(penalty, ridge)
+    if isinstance(data, Reduced):
+        return regress(data, penalty, ridge, floor).mean
+    return data.mean(penalty, ridge, floor)
 
 
 class Parts:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .regression import Solution
+from .regression import Solution, raised
 
 _BLOCK = 2048  # columns
 
@@ -40,15 +40,15 @@ class NormalEquations:
             self.b += A.T @ y
             self.yy, self.n_rows = self.yy + float(y @ y), self.n_rows + len(y)
 
-    def mean(self, penalty: Float[Tensor, "K"], strength: float) -> Float[Tensor, "K"]:
+    def mean(self, penalty: Float[Tensor, "K"], strength: float, floor: float = 0.0) -> Float[Tensor, "K"]:
         """The most probable coefficients alone; the sums stay, for other strengths of the same penalty."""
-        self._begin(penalty)
+        self._begin(penalty, floor)
         self._factor_at(strength)
         return self._mean(self._solution(self._whitened()))
 
-    def regress(self, penalty: Float[Tensor, "K"], strength: float | str) -> Solution:
+    def regress(self, penalty: Float[Tensor, "K"], strength: float | str, floor: float = 0.0) -> Solution:
         """As ``regression.regress``, by the same definitions; the matrix becomes the factor of the posterior."""
-        self._begin(penalty)
+        self._begin(penalty, floor)
         n, K = self.n_rows - self.basis.shape[1], len(penalty)
 
         def misfit(w: Tensor) -> float:
@@ -72,13 +72,14 @@ class NormalEquations:
         factor[free[:, None], free[: B.shape[1]]] = noise * B  # these columns were zero
         return Solution(mean, factor, noise, strength, effective + B.shape[1])
 
-    def _begin(self, penalty: Float[Tensor, "K"]) -> None:
+    def _begin(self, penalty: Float[Tensor, "K"], floor: float) -> None:
         """Project out what is free, once, and scale the rest."""
         if self.free is not None:
             return
         self.free, scale = (penalty == 0).nonzero().flatten(), self.G.diagonal().sqrt()
         self.b_free = self.b[self.free]
         self.coupling, self.basis = self._project_out(self.free)
+        scale = raised(scale, penalty > 0, floor)
         self.g = torch.where((penalty > 0) & (scale > 0), penalty.rsqrt() / scale, 0.0)
 
     def _mean(self, x: Float[Tensor, "K"]) -> Float[Tensor, "K"]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
@@ -87,7 +87,9 @@ def reduced(T: Float[Tensor, "R K1"], n_rows: int) -> Reduced:
     return Reduced(T[:-1, :-1], T[:-1, -1], float(T[-1, -1] ** 2), n_rows)
 
 
-def regress(data: Reduced, penalty: Float[Tensor, "K"] | Float[Tensor, "K K"], strength: float | str) -> Solution:
+def regress(
+    data: Reduced, penalty: Float[Tensor, "K"] | Float[Tensor, "K K"], strength: float | str, floor: float = 0.0
+) -> Solution:
     """Minimize ``|A x - y|² + strength Σ penalty (s x)²``, where ``s`` are the norms of the columns of ``A``.
 
     With a matrix it is ``strength s² xᵀ penalty x``, ``s²`` the mean of those squared.
@@ -99,11 +101,13 @@ def regress(data: Reduced, penalty: Float[Tensor, "K"] | Float[Tensor, "K K"], s
         data: the reduced rows.
         penalty: relative precision of the prior of each coefficient, from 0 upwards, or the matrix of a quadratic form.
         strength: of the prior, or ``"evidence"`` or ``"ard"``.
+        floor: least ``s``, in units of the root mean square of all with a penalty; not for a matrix.
     """
-    s = _one_where_zero(torch.linalg.vector_norm(data.R, dim=0))
+    s = torch.linalg.vector_norm(data.R, dim=0)
     if penalty.ndim == 2:
-        return _regress_whitened(data, penalty, s, strength)
+        return _regress_whitened(data, penalty, _one_where_zero(s), strength)
     free = penalty == 0
+    s = _one_where_zero(raised(s, ~free, floor))
     F, A = data.R[:, free], (data.R / s)[:, ~free]
     U, S, Vt = _svd(F)
     inverse = (Vt.T / S) @ U.T  # of F
@@ -218,6 +222,12 @@ def _svd(A: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     U, S, Vt = torch.linalg.svd(A, full_matrices=False)
     keep = S.max() * max(A.shape) * torch.finfo(S.dtype).eps < S if len(S) else S > 0
     return U[:, keep], S[keep], Vt[keep]
+
+
+def raised(s: Float[Tensor, "K"], some: Bool[Tensor, "K"], floor: float) -> Float[Tensor, "K"]:
+    """Norms of columns, none of some less than so many times their root mean square; those that are zero stay so."""
+    some = some & (s > 0)
+    return torch.where(some, s.clamp_min(floor * s[some].square().mean().sqrt()), s) if floor and some.any() else s
 
 
 def _one_where_zero(x: Tensor) -> Tensor:
