@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "saving": CORE,
     "checks": CORE | {"saving"},
     "data": CORE | {"saving", "memory"},
-    "fitting": CORE | {"saving", "data", "memory"},
+    "fitting": CORE | {"saving", "data", "memory", "threads"},
     "uncertainty": CORE | {"saving", "data", "fitting", "descriptors"},
     "reference": CORE | {"saving", "data"},
     "simulation": CORE | {"saving"},

@@ -2,7 +2,7 @@ import numba
 import pytest
 import torch
 
-from adlayer.threads import SMALL, use_threads
+from adlayer.threads import SMALL, use_all_threads, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +19,9 @@ def test_small_systems_use_one_thread_and_large_ones_all():
     use_threads(SMALL - 1)
     assert (numba.get_num_threads(), torch.get_num_threads()) == (1, 1)
     use_threads(SMALL)
+    assert (numba.get_num_threads(), torch.get_num_threads()) == (2, 2)
+    use_threads(1)
+    use_all_threads()  # as before linear algebra
     assert (numba.get_num_threads(), torch.get_num_threads()) == (2, 2)
 
 

@@ -24,3 +24,8 @@ def use_threads(n_atoms: int) -> None:
     if torch.get_num_threads() != n:
         torch.set_num_threads(n)
     _set_here = n
+
+
+def use_all_threads() -> None:
+    """For linear algebra on large matrices, whatever the last kernel needed."""
+    use_threads(SMALL)

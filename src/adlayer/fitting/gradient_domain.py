@@ -27,6 +27,7 @@ from ..nn.gradient_domain import (
     recover_permutations,
 )
 from ..potential import Potential
+from ..threads import use_all_threads
 from .fit import Fit, Fitted, Progress
 from .packed_triangle import PackedTriangle
 from .parts import leaves, less, together
@@ -141,6 +142,7 @@ class GradientDomain(Fit):
                 f"choose the iterative solver, or {int(M * sqrt(self.memory / matrix))} frames"
             )
 
+        use_all_threads()
         matrices = [as_matrices(frames.x, frames.n).numpy(), as_matrices(frames.slope, frames.n, -1.0).numpy()]
 
         def covariance(columns: np.ndarray, stop: int = M) -> np.ndarray:

@@ -18,6 +18,7 @@ from ..graph import Graph
 from ..memory import require_memory
 from ..nn.environment_covariance import VOIGT, Alike, axes_of, covariance, internal_directions
 from ..potential import Potential
+from ..threads import use_all_threads
 from .fit import Fit, Fitted, Progress
 from .metrics import errors, predict
 from .packed_triangle import PackedTriangle
@@ -236,6 +237,7 @@ def covariances(groups: list[Alike], theta: float, progress: Progress) -> Packed
                 rows[:, at : at + len(block) * many.n_labels] = block.flatten(0, 1).T
         K.set_rows(row, rows)
 
+    use_all_threads()
     jobs, threads = [(g, f) for g, one in enumerate(groups) for f in range(len(one))], torch.get_num_threads()
     try:
         with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:  # products are small

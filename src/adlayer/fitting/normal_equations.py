@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..threads import use_all_threads
 from .regression import Solution, raised
 
 _BLOCK = 2048  # columns
@@ -34,6 +35,7 @@ class NormalEquations:
         self.b, self.yy, self.n_rows = torch.zeros(n_columns, dtype=torch.float64), 0.0, 0
         self.parts = [slice(k, min(k + block, n_columns)) for k in range(0, n_columns, block)]
         for rows in blocks:
+            use_all_threads()
             A, y = rows[:, :-1].cpu(), rows[:, -1].cpu()
             for p in self.parts:
                 self.G[p.start :, p].addmm_(A[:, p.start :].T, A[:, p])
@@ -110,6 +112,7 @@ class NormalEquations:
 
     def _factor(self, t: float) -> float | None:
         """``U`` above the diagonal blocks, which are kept apart; ``log|H|``, or None where ``H`` is not positive."""
+        use_all_threads()
         G, g = self.G, self.g
         self.D = [g[p, None] * G[p, p] * g[p] for p in self.parts]
         for p, D in zip(self.parts, self.D):

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..threads import use_all_threads
 from .fit import Progress
 
 _PANEL = 512  # rows: large enough for products of matrices, small beside the whole
@@ -60,6 +61,7 @@ class PackedTriangle:
 
         Raises ``ValueError`` where the matrix is not positive definite.
         """
+        use_all_threads()
         log_det = 0.0
         for k, (p, A) in enumerate(self):
             for q, L in zip(self.parts[:k], self.panels):

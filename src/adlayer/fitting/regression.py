@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from ..threads import use_all_threads
+
 
 class Reduced(NamedTuple):
     """What least squares needs to know of a design matrix: ``|A x - y|² = |R x - z|² + rest``."""
@@ -56,6 +58,7 @@ class Triangle:
     def result(self) -> Float[Tensor, "R K1"]:
         """The triangle of all rows so far."""
         if self.waiting:
+            use_all_threads()
             parts = [*([] if self.T is None else [self.T]), *self.waiting]
             self.T, self.waiting, self.n = torch.linalg.qr(torch.cat(parts), mode="r").R, [], 0
         return self.T
@@ -73,6 +76,7 @@ def triangle_by_normal_equations(blocks: Iterable[Float[Tensor, "_ K1"]]) -> Flo
     """From ``[A | y]ᵀ [A | y]``, scaled to ones on the diagonal: half the work, but the condition number is squared."""
     G = None
     for block in blocks:
+        use_all_threads()
         G = block.T @ block if G is None else G.addmm_(block.T, block)
     s = _one_where_zero(G.diagonal().sqrt())
     values, vectors = torch.linalg.eigh(G / s / s[:, None])
@@ -103,6 +107,7 @@ def regress(
         strength: of the prior, or ``"evidence"`` or ``"ard"``.
         floor: least ``s``, in units of the root mean square of all with a penalty; not for a matrix.
     """
+    use_all_threads()
     s = torch.linalg.vector_norm(data.R, dim=0)
     if penalty.ndim == 2:
         return _regress_whitened(data, penalty, _one_where_zero(s), strength)
