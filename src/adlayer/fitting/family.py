@@ -21,12 +21,12 @@ import torch
 
 from ..config import build
 from ..data import Dataset
-from ..potential import Potential, make_potential
+from ..potential import make_potential
 from ..saving import save, write_json
 from .checkpoint import digest
 from .fit import Fit, default_method
 from .measuring import Clock, cost_per_atom, peak, read_json, reset_peak, warm_up
-from .metrics import errors, predict
+from .metrics import errors_of
 
 if TYPE_CHECKING:
     from .fit import Progress
@@ -85,7 +85,7 @@ def train(task: Task, progress: Progress) -> dict[str, Any]:
     cpu, seconds, memory = *clock.read(), peak() - before
     potential = fitted.potential
     progress(0, 0, "judging")
-    judged = {name: _errors(potential, data) for name, data in task.parts.items()}
+    judged = {name: errors_of(potential, data) for name, data in task.parts.items()}
     progress(0, 0, "timing energy and forces")
     cost = cost_per_atom(potential, task.parts.get("test", task.parts["train"]).structures, task.atoms)
     recipe = {"potential": task.potential, "fit": task.fit}
@@ -103,10 +103,6 @@ def train(task: Task, progress: Progress) -> dict[str, Any]:
     }
     write_json(folder / "result.json", {"facts": facts, **result})
     return result
-
-
-def _errors(potential: Potential, data: Dataset) -> dict[str, Any]:
-    return errors(predict(potential, data.structures, stress=data.labels.stress is not None), data)
 
 
 def serve() -> None:

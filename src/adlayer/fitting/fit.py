@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..config import Part, build
 from ..potential import Potential, ReferenceEnergies, Sum, check_elements, make_potential
-from .metrics import errors, predict
+from .metrics import errors_of, predict
 from .parts import leaves
 from .weights import Weights
 
@@ -136,10 +136,7 @@ class Fit(Part, ABC):
         for x, trainable in zip(energies, was):
             x.requires_grad_(trainable)
         sets = {"train": train} if valid is None else {"train": train, "valid": valid}
-        metrics = {
-            name: errors(predict(fitted.potential, data.structures, stress=data.labels.stress is not None), data)
-            for name, data in sets.items()
-        }
+        metrics = {name: errors_of(fitted.potential, data) for name, data in sets.items()}
         return replace(fitted, metrics={**metrics, **fitted.metrics}, seconds=time.perf_counter() - start)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..config import build
 from ..potential import Potential, Sum
 from .fit import Fit, Fitted, Progress, default_method
-from .metrics import errors, predict
+from .metrics import errors_of
 from .parts import leaves
 from .weights import Weights
 
@@ -86,7 +86,7 @@ class Ladder(Fit):
             whole = Sum([*others, grown]) if others else grown
             fitted = self.method.solve(whole, train, valid, folder=place, progress=progress, seed=seed)
             last, judged = grown, valid or train
-            found = errors(predict(whole, judged.structures, stress=judged.labels.stress is not None), judged)
+            found = errors_of(whole, judged)
             loss = self.weights.loss(found)
             history.append({"functions": n, "loss": loss, **{k: x for k, x in found.items() if k != "groups"}})
             progress(n, model.n_functions, f"{n} functions, loss {loss:.4g}")

@@ -18,7 +18,7 @@ from ..memory import require_memory
 from ..potential import Potential, ReferenceEnergies, join_penalties
 from ..structures import Structures
 from .fit import Fit, Fitted, Posterior, Progress
-from .metrics import chunks, errors, predict
+from .metrics import chunks, errors_of
 from .normal_equations import NormalEquations
 from .parts import is_trainable, leaves, less, together
 from .regression import Reduced, reduced, regress, triangle_by_normal_equations, triangle_by_qr
@@ -161,8 +161,7 @@ class LeastSquares(Fit):
         losses = []
         for k, r in enumerate(ridges):
             parts.set(parts.start + mean(r))
-            said = predict(potential, valid.structures, stress=valid.labels.stress is not None)
-            losses.append(self.weights.loss(errors(said, valid)))
+            losses.append(self.weights.loss(errors_of(potential, valid)))
             progress(k + 1, len(ridges), "ridge")
         return ridges[min(range(len(ridges)), key=losses.__getitem__)]
 

@@ -16,7 +16,7 @@ from ..potential import Potential
 from .checkpoint import Checkpoint
 from .fit import Progress
 from .least_squares import Parts, Rows
-from .metrics import errors, predict
+from .metrics import errors_of
 from .parts import is_trainable, leaves, together
 from .regression import Reduced, reduced, regress, triangle_by_qr
 from .tangent import steps_of, tangent
@@ -149,9 +149,7 @@ class Search:
         self.parts.set(self.parts.start + here.best)
         loss, row = here.loss, {}
         if self.valid is not None:
-            s = self.valid.structures
-            said = predict(self.potential, s, stress=self.valid.labels.stress is not None)
-            loss = self.method.weights.loss(errors(said, self.valid))
+            loss = self.method.weights.loss(errors_of(self.potential, self.valid))
             row["valid_loss"] = loss
         self.waited += 1
         if loss < self.least:

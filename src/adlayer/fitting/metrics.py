@@ -32,6 +32,11 @@ def predict(potential: Potential, structures: Structures, *, stress: bool = True
     return Prediction.cat(parts)
 
 
+def errors_of(potential: Potential, dataset: Dataset) -> dict:
+    """``errors`` of what a potential says of a dataset, of stress where there are labels."""
+    return errors(predict(potential, dataset.structures, stress=dataset.labels.stress is not None), dataset)
+
+
 def errors(predicted: Prediction, dataset: Dataset) -> dict:
     """Mean absolute and root-mean-square errors over what is known, of all frames and of each group.
 
